@@ -1,0 +1,7 @@
+//! Criteo Marketing Solutions data as complete, exact, Hive-partitioned Parquet.
+//!
+//! The binary `criteo-source` is a thin shell around this library: it parses what was typed, calls a command and maps
+//! the error to an exit code. Imports point one way: `commands`, then `pull`, then `criteo`, `table` and `store`,
+//! then `auth`, then `http`, then the leaves (`clock`, `dates`, `secret`). `http` does not know Criteo, `table` does
+//! not know HTTP, `store` does not know what is in the files; `pull` and the loaders meet only in the `ledger`.
+//! `sandbox` is a simulated Criteo API and shares no type with the client.

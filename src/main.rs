@@ -1,0 +1,3 @@
+//! The `criteo-source` binary: parse, run, exit. Everything else is in the library.
+
+fn main() {}
