@@ -5,3 +5,9 @@
 //! then `auth`, then `http`, then the leaves (`clock`, `dates`, `secret`). `http` does not know Criteo, `table` does
 //! not know HTTP, `store` does not know what is in the files; `pull` and the loaders meet only in the `ledger`.
 //! `sandbox` is a simulated Criteo API and shares no type with the client.
+
+pub mod clock;
+pub mod dates;
+pub mod error;
+pub mod progress;
+pub mod secret;
