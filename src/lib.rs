@@ -9,5 +9,6 @@
 pub mod clock;
 pub mod dates;
 pub mod error;
+pub mod json;
 pub mod progress;
 pub mod secret;

@@ -1,0 +1,537 @@
+//! JSON, strictly, from slices: a cursor for bodies that arrive in pieces, and a small tree that keeps numbers as text.
+//!
+//! `serde_json` turns numbers into floats before we can see their digits, keeps the last of two equal keys, and cannot
+//! stop in the middle of a body; money must not go through a float, a repeated key must be an error, and a report body
+//! does not fit in memory. This module accepts exactly RFC 8259 (the tests compare it with `serde_json` on arbitrary
+//! input), refuses nesting beyond [`MAX_DEPTH`], and knows nothing of Criteo.
+
+use std::borrow::Cow;
+
+/// Deepest nesting accepted. Criteo's documents have fewer than ten levels.
+pub const MAX_DEPTH: usize = 64;
+
+/// Why a slice could not be read as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// The slice ended inside a value: more bytes may complete it.
+    #[error("the JSON ends too early")]
+    Incomplete,
+    /// The slice is not JSON.
+    #[error("invalid JSON at byte {offset}: {reason}")]
+    Invalid {
+        /// Offset into the slice the cursor was made from.
+        offset: usize,
+        /// What is wrong there.
+        reason: &'static str,
+    },
+}
+
+/// A string as it stands between its quotes: valid UTF-8, escapes checked but not resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawText<'a> {
+    /// The text between the quotes.
+    pub raw: &'a str,
+    /// Whether it contains escapes.
+    pub escaped: bool,
+}
+
+impl<'a> RawText<'a> {
+    /// The text with escapes resolved; `None` when a `\u` escape is half of a surrogate pair.
+    pub fn resolve(self) -> Option<Cow<'a, str>> {
+        if !self.escaped {
+            return Some(Cow::Borrowed(self.raw));
+        }
+        let mut text = String::with_capacity(self.raw.len());
+        let mut rest = self.raw;
+        while let Some(at) = rest.find('\\') {
+            text.push_str(&rest[..at]);
+            let (character, used) = resolve_escape(&rest[at..])?;
+            text.push(character);
+            rest = &rest[at + used..];
+        }
+        text.push_str(rest);
+        Some(Cow::Owned(text))
+    }
+}
+
+/// The character an escape at the start of `text` stands for, and the escape's length in bytes.
+fn resolve_escape(text: &str) -> Option<(char, usize)> {
+    let bytes = text.as_bytes();
+    let simple = match bytes.get(1)? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return resolve_unicode_escape(text),
+        _ => return None,
+    };
+    Some((simple, 2))
+}
+
+fn resolve_unicode_escape(text: &str) -> Option<(char, usize)> {
+    let unit = |at: usize| u16::from_str_radix(text.get(at..at + 4)?, 16).ok();
+    let first = unit(2)?;
+    if let Some(character) = char::from_u32(u32::from(first)) {
+        return Some((character, 6));
+    }
+    if text.get(6..8)? != "\\u" {
+        return None;
+    }
+    let pair = [first, unit(8)?];
+    let character = char::decode_utf16(pair).next()?.ok()?;
+    Some((character, 12))
+}
+
+/// A scalar, or the fact that something nested stood there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean(bool),
+    /// The digits as they stand.
+    Number(&'a str),
+    /// A string.
+    Text(RawText<'a>),
+    /// An object or array; the cursor stands on its first byte.
+    Nested,
+}
+
+/// A position in a slice of JSON.
+#[derive(Clone, Debug)]
+pub struct Cursor<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// Starts at `position` of `bytes`.
+    pub fn new(bytes: &'a [u8], position: usize) -> Self {
+        Self { bytes, position }
+    }
+
+    /// Offset of the next unread byte.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// An error at the current position.
+    pub fn invalid(&self, reason: &'static str) -> JsonError {
+        JsonError::Invalid { offset: self.position, reason }
+    }
+
+    /// Moves past white space.
+    pub fn skip_whitespace(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.position) {
+            self.position += 1;
+        }
+    }
+
+    /// The next byte, left in place.
+    pub fn peek(&self) -> Result<u8, JsonError> {
+        self.bytes.get(self.position).copied().ok_or(JsonError::Incomplete)
+    }
+
+    /// The next byte after white space, left in place.
+    pub fn peek_token(&mut self) -> Result<u8, JsonError> {
+        self.skip_whitespace();
+        self.peek()
+    }
+
+    /// Moves past `byte` if it is next.
+    pub fn take(&mut self, byte: u8) -> bool {
+        let found = self.bytes.get(self.position) == Some(&byte);
+        self.position += usize::from(found);
+        found
+    }
+
+    /// Moves past white space and `byte`, which must be next.
+    pub fn expect(&mut self, byte: u8, reason: &'static str) -> Result<(), JsonError> {
+        if self.peek_token()? != byte {
+            return Err(self.invalid(reason));
+        }
+        self.position += 1;
+        Ok(())
+    }
+
+    /// Moves past `literal` if it is next, byte for byte: how a predicted `"Key":` is recognised.
+    pub fn take_literal(&mut self, literal: &[u8]) -> bool {
+        let end = self.position + literal.len();
+        let found = self.bytes.get(self.position..end) == Some(literal);
+        if found {
+            self.position = end;
+        }
+        found
+    }
+
+    /// A key and its colon; the cursor ends before the value.
+    pub fn key(&mut self) -> Result<RawText<'a>, JsonError> {
+        if self.peek_token()? != b'"' {
+            return Err(self.invalid("expected a key"));
+        }
+        let key = self.string()?;
+        self.expect(b':', "expected `:`")?;
+        Ok(key)
+    }
+
+    /// A string, the cursor standing on its opening quote.
+    pub fn string(&mut self) -> Result<RawText<'a>, JsonError> {
+        let start = self.position + 1;
+        let mut at = start;
+        let mut escaped = false;
+        loop {
+            let byte = *self.bytes.get(at).ok_or(JsonError::Incomplete)?;
+            match byte {
+                b'"' => break,
+                b'\\' => {
+                    escaped = true;
+                    at += self.escape_length(at)?;
+                }
+                0..0x20 => return Err(JsonError::Invalid { offset: at, reason: "a control character in a string" }),
+                _ => at += 1,
+            }
+        }
+        self.position = at + 1;
+        let raw = &self.bytes[start..at];
+        let invalid = JsonError::Invalid { offset: start, reason: "a string is not UTF-8" };
+        let raw = std::str::from_utf8(raw).map_err(|_| invalid)?;
+        Ok(RawText { raw, escaped })
+    }
+
+    /// Length of the escape at `at`, which must be a legal one.
+    fn escape_length(&self, at: usize) -> Result<usize, JsonError> {
+        let invalid = Err(JsonError::Invalid { offset: at, reason: "an unknown escape" });
+        match *self.bytes.get(at + 1).ok_or(JsonError::Incomplete)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(2),
+            b'u' => {
+                for offset in 2..6 {
+                    if !self.bytes.get(at + offset).ok_or(JsonError::Incomplete)?.is_ascii_hexdigit() {
+                        return invalid;
+                    }
+                }
+                Ok(6)
+            }
+            _ => invalid,
+        }
+    }
+
+    /// A number by RFC 8259's grammar. A number that touches the end of the slice is incomplete.
+    pub fn number(&mut self) -> Result<&'a str, JsonError> {
+        let start = self.position;
+        self.take(b'-');
+        if !self.take(b'0') {
+            self.digits()?;
+        }
+        if self.take(b'.') {
+            self.digits()?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _ = self.take(b'+') || self.take(b'-');
+            self.digits()?;
+        }
+        self.peek()?;
+        let digits = &self.bytes[start..self.position];
+        std::str::from_utf8(digits).map_err(|_| self.invalid("expected a number"))
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        if !self.peek()?.is_ascii_digit() {
+            return Err(self.invalid("expected a digit"));
+        }
+        while self.bytes.get(self.position).is_some_and(u8::is_ascii_digit) {
+            self.position += 1;
+        }
+        Ok(())
+    }
+
+    fn literal(&mut self, literal: &'static [u8]) -> Result<(), JsonError> {
+        let rest = &self.bytes[self.position..];
+        if rest.len() < literal.len() && literal.starts_with(rest) {
+            return Err(JsonError::Incomplete);
+        }
+        if self.take_literal(literal) { Ok(()) } else { Err(self.invalid("expected a value")) }
+    }
+
+    /// The scalar that follows, or [`Scalar::Nested`] with the cursor left on its bracket.
+    pub fn scalar(&mut self) -> Result<Scalar<'a>, JsonError> {
+        Ok(match self.peek_token()? {
+            b'"' => Scalar::Text(self.string()?),
+            b'{' | b'[' => Scalar::Nested,
+            b'n' => self.literal(b"null").map(|()| Scalar::Null)?,
+            b't' => self.literal(b"true").map(|()| Scalar::Boolean(true))?,
+            b'f' => self.literal(b"false").map(|()| Scalar::Boolean(false))?,
+            _ => Scalar::Number(self.number()?),
+        })
+    }
+
+    /// Moves past one whole value, checking it, and returns its text.
+    pub fn skip_value(&mut self) -> Result<&'a [u8], JsonError> {
+        self.skip_whitespace();
+        let start = self.position;
+        let mut tree = TreeReader { cursor: self, keep: false };
+        tree.value(0)?;
+        Ok(&self.bytes[start..self.position])
+    }
+}
+
+/// A parsed document: numbers keep their digits, objects their order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean(bool),
+    /// A number's text.
+    Number(&'a str),
+    /// A string, escapes resolved.
+    Text(Cow<'a, str>),
+    /// An array.
+    Array(Vec<Json<'a>>),
+    /// An object; keys are distinct.
+    Object(Vec<(Cow<'a, str>, Json<'a>)>),
+}
+
+impl<'a> Json<'a> {
+    /// Parses a whole document: a byte-order mark is skipped, anything after the value is an error.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, JsonError> {
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        // A top-level number has nothing behind it that would tell its end; Criteo sends none.
+        let mut cursor = Cursor::new(bytes, 0);
+        let value = TreeReader { cursor: &mut cursor, keep: true }.value(0)?;
+        cursor.skip_whitespace();
+        if cursor.position < bytes.len() {
+            return Err(cursor.invalid("text after the end of the document"));
+        }
+        Ok(value)
+    }
+
+    /// The member `name` of an object.
+    pub fn get(&self, name: &str) -> Option<&Json<'a>> {
+        match self {
+            Json::Object(members) => members.iter().find(|(key, _)| key == name).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// The value at a JSON pointer (RFC 6901, without `~` escapes: Criteo's names have none); objects only.
+    pub fn pointer(&self, pointer: &str) -> Option<&Json<'a>> {
+        pointer.split('/').skip(1).try_fold(self, |value, name| value.get(name))
+    }
+
+    /// The text of a string.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Json::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The elements of an array.
+    pub fn as_array(&self) -> Option<&[Json<'a>]> {
+        match self {
+            Json::Array(elements) => Some(elements),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Json<'_> {
+    /// Compact JSON text; numbers exactly as they came.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Json::Null => f.write_str("null"),
+            Json::Boolean(value) => write!(f, "{value}"),
+            Json::Number(digits) => f.write_str(digits),
+            Json::Text(text) => write_quoted(f, text),
+            Json::Array(elements) => {
+                f.write_str("[")?;
+                for (index, element) in elements.iter().enumerate() {
+                    write!(f, "{}{element}", if index > 0 { "," } else { "" })?;
+                }
+                f.write_str("]")
+            }
+            Json::Object(members) => {
+                f.write_str("{")?;
+                for (index, (key, value)) in members.iter().enumerate() {
+                    f.write_str(if index > 0 { "," } else { "" })?;
+                    write_quoted(f, key)?;
+                    write!(f, ":{value}")?;
+                }
+                f.write_str("}")
+            }
+        }
+    }
+}
+
+fn write_quoted(f: &mut std::fmt::Formatter<'_>, text: &str) -> std::fmt::Result {
+    f.write_str(&serde_json::to_string(text).map_err(|_| std::fmt::Error)?)
+}
+
+/// U+FEFF in UTF-8; Criteo's bodies have been seen with and without it.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Reads values recursively; with `keep` off it only checks them and builds nothing.
+struct TreeReader<'c, 'a> {
+    cursor: &'c mut Cursor<'a>,
+    keep: bool,
+}
+
+impl<'a> TreeReader<'_, 'a> {
+    fn value(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
+        if depth > MAX_DEPTH {
+            return Err(self.cursor.invalid("nested too deeply"));
+        }
+        Ok(match self.cursor.scalar()? {
+            Scalar::Null => Json::Null,
+            Scalar::Boolean(value) => Json::Boolean(value),
+            Scalar::Number(digits) => Json::Number(digits),
+            Scalar::Text(text) => Json::Text(self.resolve(text)?),
+            Scalar::Nested if self.cursor.take(b'[') => self.array(depth)?,
+            Scalar::Nested => {
+                self.cursor.position += 1;
+                self.object(depth)?
+            }
+        })
+    }
+
+    fn resolve(&self, text: RawText<'a>) -> Result<Cow<'a, str>, JsonError> {
+        text.resolve().ok_or_else(|| self.cursor.invalid("half of a surrogate pair in a string"))
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
+        let mut elements = Vec::new();
+        if self.cursor.peek_token()? == b']' {
+            self.cursor.position += 1;
+            return Ok(Json::Array(elements));
+        }
+        loop {
+            let element = self.value(depth + 1)?;
+            if self.keep {
+                elements.push(element);
+            }
+            if !self.more(b']')? {
+                return Ok(Json::Array(elements));
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
+        let mut members: Vec<(Cow<'a, str>, Json<'a>)> = Vec::new();
+        if self.cursor.peek_token()? == b'}' {
+            self.cursor.position += 1;
+            return Ok(Json::Object(members));
+        }
+        loop {
+            let key = self.cursor.key()?;
+            let key = self.resolve(key)?;
+            let value = self.value(depth + 1)?;
+            if self.keep {
+                if members.iter().any(|(known, _)| *known == key) {
+                    return Err(self.cursor.invalid("a key appears twice in one object"));
+                }
+                members.push((key, value));
+            }
+            if !self.more(b'}')? {
+                return Ok(Json::Object(members));
+            }
+        }
+    }
+
+    /// After an element: past a comma (true) or past `close` (false).
+    fn more(&mut self, close: u8) -> Result<bool, JsonError> {
+        let next = self.cursor.peek_token()?;
+        if next != b',' && next != close {
+            return Err(self.cursor.invalid("expected `,` or the end of the list"));
+        }
+        self.cursor.position += 1;
+        Ok(next == b',')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn arbitrary_json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_filter("finite", |x| x.is_finite()).prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(5, 64, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Into::into),
+                prop::collection::hash_map(any::<String>(), inner, 0..8)
+                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn to_serde(json: &Json<'_>) -> serde_json::Value {
+        serde_json::from_str(&json.to_string()).expect("our own text is JSON")
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_documents_mean_what_serde_json_says(value in arbitrary_json(), pretty in any::<bool>()) {
+            let wrapped = serde_json::json!([value]);
+            let text = if pretty { serde_json::to_string_pretty(&wrapped) } else { serde_json::to_string(&wrapped) };
+            let text = text.expect("a value serializes");
+            let parsed = Json::parse(text.as_bytes()).expect("valid JSON parses");
+            let reread: serde_json::Value = serde_json::from_str(&text).expect("serde_json reads its own text");
+            prop_assert_eq!(to_serde(&parsed), reread);
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_accepted_exactly_when_serde_json_accepts_them(text in r#"[\[\]{}",:0-9eE+\-. \\ntrufalsb/]{0,40}"#) {
+            let wrapped = format!("[{text}]");
+            let ours = Json::parse(wrapped.as_bytes());
+            // serde_json reads numbers into floats and refuses what does not fit; we keep the text.
+            let theirs = serde_json::from_str::<Vec<&serde_json::value::RawValue>>(&wrapped)
+                .map_err(|error| error.to_string());
+            if let Err(JsonError::Invalid { reason: "a key appears twice in one object", .. }) = ours {
+                return Ok(());
+            }
+            prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{:?} {:?}", ours, theirs);
+        }
+
+        #[test]
+        fn every_proper_prefix_is_incomplete(value in arbitrary_json()) {
+            let text = serde_json::to_string(&serde_json::json!({"a": value})).expect("a value serializes");
+            for end in 0..text.len() {
+                prop_assert_eq!(Json::parse(&text.as_bytes()[..end]).err(), Some(JsonError::Incomplete));
+            }
+        }
+    }
+
+    #[test]
+    fn a_repeated_key_is_refused() {
+        assert!(Json::parse(br#"{"a":1,"a":2}"#).is_err());
+    }
+
+    #[test]
+    fn nesting_beyond_the_limit_is_refused_without_overflowing_the_stack() {
+        let text = "[".repeat(1_000_000);
+        assert!(matches!(Json::parse(text.as_bytes()), Err(JsonError::Invalid { reason: "nested too deeply", .. })));
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let json = Json::parse(br#"{"id":123456789012345678901234567890,"x":1.10E+05}"#).expect("valid");
+        assert_eq!(json.get("id"), Some(&Json::Number("123456789012345678901234567890")));
+        assert_eq!(json.get("x"), Some(&Json::Number("1.10E+05")));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_refused() {
+        assert!(Json::parse(br#"["\ud83d"]"#).is_err());
+        assert_eq!(Json::parse(br#"["\ud83d\ude00"]"#), Ok(Json::Array(vec![Json::Text("😀".into())])));
+    }
+}
