@@ -13,3 +13,4 @@ pub mod error;
 pub mod json;
 pub mod progress;
 pub mod secret;
+pub mod table;

@@ -1,0 +1,622 @@
+//! Report bodies, as they stream in, to typed rows of partitions.
+//!
+//! [`ReportDecoder`] takes chunks of any size. It walks the envelope (see `envelope`), predicts the order of
+//! keys from the row before, and puts every value straight into the typed columns of its day. Nothing is kept as JSON.
+//! Spelling does not matter (keys in any case, numbers as text or as numbers, `null` or empty text for absent);
+//! meaning does: a value that is not what its column says is an error that names table, column, row and text.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+
+use super::columns::{Rows, Value};
+use super::envelope::{Envelope, Event, ObjectKind, StepError};
+use super::excerpt::excerpt;
+use super::numeric::{self, NumericError};
+use super::time::WireTime;
+use crate::catalog::{Column, ColumnType, Table};
+use crate::dates::DateRange;
+use crate::json::{Cursor, JsonError, Scalar};
+
+/// Largest single row, or other piece of a body that has to be looked at whole.
+pub const MAX_PIECE_BYTES: usize = 1 << 20;
+/// Unknown field names remembered for the warning.
+const MAX_UNKNOWN_FIELDS: usize = 20;
+
+/// Why a report body was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The body is something other than JSON, an HTML page for instance.
+    #[error("the response is not JSON; it starts with `{excerpt}`")]
+    NotJson {
+        /// The first characters.
+        excerpt: String,
+    },
+    /// The body breaks JSON's rules.
+    #[error("{reason} at byte {offset} of the response")]
+    Malformed {
+        /// Where, in the whole body.
+        offset: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The body ended before its JSON did.
+    #[error("the response ends in the middle of its JSON, after {bytes} bytes")]
+    Cut {
+        /// Length of the body.
+        bytes: u64,
+    },
+    /// One row, or one value beside the rows, is larger than [`MAX_PIECE_BYTES`].
+    #[error("a single row of the response is larger than {MAX_PIECE_BYTES} bytes")]
+    TooLarge,
+    /// JSON, but none of the shapes a report is known to have.
+    #[error("the response has an unknown shape: {found}")]
+    UnknownEnvelope {
+        /// What was there instead of rows.
+        found: String,
+    },
+    /// A row lacks a field that identifies it.
+    #[error("row {row} of the response for table `{table}` lacks the field `{field}`")]
+    MissingField {
+        /// Table.
+        table: String,
+        /// Row, from 1.
+        row: u64,
+        /// Criteo's name of the field.
+        field: String,
+    },
+    /// A value is not what its column says.
+    #[error("table `{table}`, column `{column}`, row {row} of the response: `{text}` is {reason}")]
+    Value {
+        /// Table.
+        table: String,
+        /// Column.
+        column: String,
+        /// Row, from 1.
+        row: u64,
+        /// The offending text, shortened.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A row of a day that was not asked for.
+    #[error("row {row} of the response for table `{table}` is of {day}, which is outside {asked}")]
+    DayOutside {
+        /// Table.
+        table: String,
+        /// Row, from 1.
+        row: u64,
+        /// The row's day.
+        day: NaiveDate,
+        /// What was asked for.
+        asked: DateRange,
+    },
+}
+
+impl DecodeError {
+    /// Whether asking again may bring a better answer: a broken body may, a misfit value will not.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::NotJson { .. } | Self::Malformed { .. } | Self::Cut { .. })
+    }
+}
+
+/// Where a column's value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filler {
+    /// A field of the row.
+    Field(usize),
+    /// The field, or the requested currency where Criteo sends none.
+    Currency(usize),
+    /// The row's day.
+    Day,
+    /// Whether disclosed placements were asked for.
+    Disclosed,
+}
+
+/// How a row's day is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DaySource {
+    /// The date component of a field.
+    Date(usize),
+    /// The day, in the report time zone, of a field that is an instant.
+    Instant(usize),
+    /// The report has no date; exactly one day was asked for.
+    Requested,
+}
+
+/// How the rows of one report table are read; made once a table and shared by its requests.
+#[derive(Debug)]
+pub struct ReportLayout {
+    table: String,
+    timezone: Tz,
+    currency: String,
+    fields: Vec<FieldLayout>,
+    by_name: HashMap<String, usize>,
+    columns: Vec<(Column, Filler)>,
+    keys: Vec<usize>,
+    day: DaySource,
+}
+
+#[derive(Debug)]
+struct FieldLayout {
+    name: String,
+    /// Part of the primary key: a row without it cannot be told from others.
+    identifies: bool,
+}
+
+/// Columns that are filled when the file is written, not from the response.
+pub const PULLED_AT: &str = "_pulled_at";
+
+impl ReportLayout {
+    /// The layout of `table`'s rows for reports in `timezone` and `currency`; `None` for tables that are not reports.
+    pub fn new(table: &Table, timezone: Tz, currency: &str) -> Option<Self> {
+        if !table.is_report() {
+            return None;
+        }
+        let mut layout = Self {
+            table: table.name.clone(),
+            timezone,
+            currency: currency.to_owned(),
+            fields: Vec::new(),
+            by_name: HashMap::new(),
+            columns: Vec::new(),
+            keys: Vec::new(),
+            day: DaySource::Requested,
+        };
+        for column in table.columns.iter().filter(|column| column.name != PULLED_AT) {
+            let identifies = table.primary_key.contains(&column.name);
+            let filler = layout.filler(column, &table.partition_by, identifies);
+            if identifies {
+                layout.keys.push(layout.columns.len());
+            }
+            layout.columns.push((column.clone(), filler));
+        }
+        layout.day = layout.find_day();
+        Some(layout)
+    }
+
+    fn filler(&mut self, column: &Column, partition_by: &str, identifies: bool) -> Filler {
+        let field = column.source.as_ref().map(|name| self.field(name, identifies));
+        match (column.name.as_str(), field) {
+            ("currency", Some(field)) => Filler::Currency(field),
+            (name, _) if name == partition_by => Filler::Day,
+            (_, Some(field)) => Filler::Field(field),
+            ("disclosed", None) => Filler::Disclosed,
+            (name, None) => {
+                debug_assert!(false, "column `{name}` has neither a source nor a rule");
+                Filler::Day
+            }
+        }
+    }
+
+    fn field(&mut self, name: &str, identifies: bool) -> usize {
+        let index = self.fields.len();
+        self.fields.push(FieldLayout { name: name.to_owned(), identifies });
+        *self.by_name.entry(name.to_ascii_lowercase()).or_insert(index)
+    }
+
+    fn find_day(&self) -> DaySource {
+        let field = |name: &str| self.by_name.get(name).copied();
+        field("day")
+            .map(DaySource::Date)
+            .or_else(|| field("hour").map(DaySource::Instant))
+            .or_else(|| field("transactiondate").map(DaySource::Instant))
+            .unwrap_or(DaySource::Requested)
+    }
+
+    /// Whether the report's rows carry their day; those that do not must be asked for one day at a time.
+    pub fn has_day(&self) -> bool {
+        self.day != DaySource::Requested
+    }
+
+    /// Positions of the primary key among the columns of [`Self::empty_rows`].
+    pub fn keys(&self) -> &[usize] {
+        &self.keys
+    }
+
+    /// The columns of [`Self::empty_rows`]: the table's, without `_pulled_at`.
+    pub fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().map(|(column, _)| column)
+    }
+
+    /// Rows of this table, none yet.
+    pub fn empty_rows(&self) -> Rows {
+        Rows::new(self.columns.iter().map(|(column, _)| &column.column_type)).expect("report columns are flat")
+    }
+}
+
+/// What a request fixed that its rows do not repeat.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Days, in the report time zone.
+    pub days: DateRange,
+    /// For placements: whether disclosed or undisclosed ones were asked for.
+    pub disclosed: Option<bool>,
+    /// Take every row as one of this single day, whatever date it carries (transactions, see `pull::analytics`).
+    pub day_is_given: bool,
+}
+
+/// A body that was read to its end.
+#[derive(Debug)]
+pub struct DecodedReport {
+    /// Rows by day; days without rows are absent.
+    pub partitions: BTreeMap<NaiveDate, Rows>,
+    /// Rows in all.
+    pub rows: u64,
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// The body's `errors`, as JSON text, if it had any.
+    pub errors: Option<Vec<u8>>,
+    /// The body's `warnings`, as JSON text, if it had any.
+    pub warnings: Option<Vec<u8>>,
+    /// Fields that came unasked and are not stored.
+    pub unknown_fields: BTreeSet<String>,
+}
+
+/// Reads one report body.
+#[derive(Debug)]
+pub struct ReportDecoder {
+    layout: Arc<ReportLayout>,
+    asked: Asked,
+    buffer: Vec<u8>,
+    /// Bytes that were consumed before `buffer`.
+    consumed: u64,
+    envelope: Envelope,
+    keys: KeyPrediction,
+    sink: Sink,
+}
+
+impl ReportDecoder {
+    /// A decoder for the answer to one request.
+    pub fn new(layout: Arc<ReportLayout>, asked: Asked) -> Self {
+        let sink = Sink { partitions: BTreeMap::new(), rows: 0 };
+        let keys = KeyPrediction::default();
+        Self { layout, asked, buffer: Vec::new(), consumed: 0, envelope: Envelope::default(), keys, sink }
+    }
+
+    /// Rows read so far.
+    pub fn rows(&self) -> u64 {
+        self.sink.rows
+    }
+
+    /// Takes the next piece of the body.
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
+        self.buffer.extend_from_slice(chunk);
+        let used = self.read_complete_pieces()?;
+        self.buffer.drain(..used);
+        self.consumed += used as u64;
+        if self.buffer.len() > MAX_PIECE_BYTES {
+            return Err(DecodeError::TooLarge);
+        }
+        Ok(())
+    }
+
+    /// The body has ended.
+    pub fn finish(mut self) -> Result<DecodedReport, DecodeError> {
+        let bytes = self.consumed + self.buffer.len() as u64;
+        if !self.envelope.is_finished() {
+            // A body of nothing but a number or a word can only be judged now.
+            self.feed(b" ")?;
+            return Err(DecodeError::Cut { bytes });
+        }
+        let Self { envelope, sink, keys, .. } = self;
+        let (errors, warnings) = envelope.into_notices();
+        let Sink { partitions, rows } = sink;
+        Ok(DecodedReport { partitions, rows, bytes, errors, warnings, unknown_fields: keys.unknown })
+    }
+
+    fn read_complete_pieces(&mut self) -> Result<usize, DecodeError> {
+        let Self { layout, asked, buffer, consumed, envelope, keys, sink } = self;
+        let mut cells: Vec<Option<Scalar<'_>>> = vec![None; layout.fields.len()];
+        let mut used = 0;
+        loop {
+            let mut cursor = Cursor::new(buffer, used);
+            let step =
+                envelope.step(&mut cursor, |cursor, may_descend| keys.read(cursor, layout, &mut cells, may_descend));
+            match step {
+                Ok(Event::Progress) => used = cursor.position(),
+                Ok(Event::Row) => {
+                    used = cursor.position();
+                    sink.push(layout, asked, &cells)?;
+                }
+                Ok(Event::NeedMore) => return Ok(used.max(cursor.position())),
+                Err(StepError::Json(JsonError::Incomplete)) => return Ok(used),
+                Err(StepError::Json(JsonError::Invalid { offset, reason })) => {
+                    return Err(malformed(buffer, *consumed, offset, reason));
+                }
+                Err(StepError::Shape(found)) => return Err(DecodeError::UnknownEnvelope { found }),
+            }
+        }
+    }
+}
+
+fn malformed(buffer: &[u8], consumed: u64, offset: usize, reason: &'static str) -> DecodeError {
+    if consumed + offset as u64 <= 3 {
+        return DecodeError::NotJson { excerpt: excerpt(&String::from_utf8_lossy(buffer)) };
+    }
+    DecodeError::Malformed { offset: consumed + offset as u64, reason }
+}
+
+/// The keys of the row before, in order: nearly always those of the next row.
+#[derive(Debug, Default)]
+struct KeyPrediction {
+    expected: Vec<(Vec<u8>, Option<usize>)>,
+    unknown: BTreeSet<String>,
+}
+
+impl KeyPrediction {
+    /// Reads one object, the cursor standing on its `{`, into `cells`.
+    fn read<'a>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        layout: &ReportLayout,
+        cells: &mut [Option<Scalar<'a>>],
+        may_descend: bool,
+    ) -> Result<ObjectKind, StepError> {
+        cells.fill(None);
+        cursor.expect(b'{', "expected an object")?;
+        if cursor.peek_token()? == b'}' {
+            cursor.take(b'}');
+            return Ok(ObjectKind::Row);
+        }
+        for position in 0.. {
+            let field = self.key(cursor, layout, position)?;
+            let value = cursor.scalar()?;
+            match (field, value) {
+                (Some(field), _) if cells[field].is_some() => {
+                    return Err(cursor.invalid("a key appears twice in one row").into());
+                }
+                (Some(_), Scalar::Nested) => {
+                    return Err(StepError::Shape("a value of a row is an object or a list".to_owned()));
+                }
+                (Some(field), value) => cells[field] = Some(value),
+                (None, Scalar::Nested) if may_descend && self.is_rows(position) && cursor.take(b'[') => {
+                    return Ok(ObjectKind::RowsInside);
+                }
+                (None, Scalar::Nested) => {
+                    cursor.skip_value()?;
+                }
+                (None, _) => {}
+            }
+            if !another_member(cursor)? {
+                break;
+            }
+        }
+        Ok(ObjectKind::Row)
+    }
+
+    fn key(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        layout: &ReportLayout,
+        position: usize,
+    ) -> Result<Option<usize>, StepError> {
+        cursor.skip_whitespace();
+        if let Some((literal, field)) = self.expected.get(position)
+            && cursor.take_literal(literal)
+        {
+            return Ok(*field);
+        }
+        let key = cursor.key()?;
+        let name = key.resolve().ok_or_else(|| cursor.invalid("half of a surrogate pair in a key"))?;
+        let field = layout.by_name.get(&name.to_ascii_lowercase()).copied();
+        if field.is_none() && self.unknown.len() < MAX_UNKNOWN_FIELDS {
+            self.unknown.insert(name.chars().take(100).collect());
+        }
+        let literal = format!("\"{}\":", key.raw).into_bytes();
+        if position < self.expected.len() {
+            self.expected[position] = (literal, field);
+        } else if position == self.expected.len() && position <= 2 * layout.fields.len() {
+            self.expected.push((literal, field));
+        }
+        Ok(field)
+    }
+
+    /// Whether the unknown key at `position` is `rows`, in any case.
+    fn is_rows(&mut self, position: usize) -> bool {
+        let is_rows = self.expected.get(position).is_some_and(|(key, _)| key.eq_ignore_ascii_case(b"\"rows\":"));
+        if is_rows {
+            self.unknown.retain(|name| !name.eq_ignore_ascii_case("rows"));
+            self.expected.clear();
+        }
+        is_rows
+    }
+}
+
+/// After a member's value: past a comma (true) or past the closing brace (false).
+fn another_member(cursor: &mut Cursor<'_>) -> Result<bool, JsonError> {
+    match cursor.peek_token()? {
+        b',' => Ok(cursor.take(b',')),
+        b'}' => Ok(!cursor.take(b'}')),
+        _ => Err(cursor.invalid("expected `,` or `}`")),
+    }
+}
+
+/// Where rows go.
+#[derive(Debug)]
+struct Sink {
+    partitions: BTreeMap<NaiveDate, Rows>,
+    rows: u64,
+}
+
+impl Sink {
+    fn push(&mut self, layout: &ReportLayout, asked: &Asked, cells: &[Option<Scalar<'_>>]) -> Result<(), DecodeError> {
+        self.rows += 1;
+        let row = RowContext { layout, asked, cells, row: self.rows };
+        row.check_identified()?;
+        let day = row.day()?;
+        let rows = self.partitions.entry(day).or_insert_with(|| layout.empty_rows());
+        for (index, (column, filler)) in layout.columns.iter().enumerate() {
+            row.store(rows, index, column, *filler, day)?;
+        }
+        rows.finish_row();
+        Ok(())
+    }
+}
+
+/// One row on its way into the columns.
+struct RowContext<'r, 'a> {
+    layout: &'r ReportLayout,
+    asked: &'r Asked,
+    cells: &'r [Option<Scalar<'a>>],
+    row: u64,
+}
+
+impl RowContext<'_, '_> {
+    fn check_identified(&self) -> Result<(), DecodeError> {
+        let missing =
+            self.layout.fields.iter().zip(self.cells).find(|(field, cell)| field.identifies && cell.is_none());
+        match missing {
+            None => Ok(()),
+            Some((field, _)) => Err(DecodeError::MissingField {
+                table: self.layout.table.clone(),
+                row: self.row,
+                field: field.name.clone(),
+            }),
+        }
+    }
+
+    fn day(&self) -> Result<NaiveDate, DecodeError> {
+        let day = match self.layout.day {
+            DaySource::Requested => self.asked.days.from(),
+            DaySource::Date(field) => self.wire_time(field)?.date(),
+            DaySource::Instant(field) => self.wire_time(field)?.day_in(self.layout.timezone),
+        };
+        if self.asked.day_is_given {
+            return Ok(self.asked.days.from());
+        }
+        if self.asked.days.contains(day) {
+            return Ok(day);
+        }
+        let (table, row, asked) = (self.layout.table.clone(), self.row, self.asked.days);
+        Err(DecodeError::DayOutside { table, row, day, asked })
+    }
+
+    fn wire_time(&self, field: usize) -> Result<WireTime, DecodeError> {
+        let text = match self.cells[field] {
+            Some(Scalar::Text(text)) => text.resolve(),
+            _ => None,
+        };
+        let text = text.unwrap_or_default();
+        WireTime::parse(&text).ok_or_else(|| self.misfit(&self.layout.fields[field].name, &text, "not a date"))
+    }
+
+    fn store(
+        &self,
+        rows: &mut Rows,
+        index: usize,
+        column: &Column,
+        filler: Filler,
+        day: NaiveDate,
+    ) -> Result<(), DecodeError> {
+        let cell = match filler {
+            Filler::Day => return self.put(rows, index, column, Value::Date(days_since_epoch(day))),
+            Filler::Disclosed => {
+                let value = self.asked.disclosed.map_or(Value::Null, Value::Boolean);
+                return self.put(rows, index, column, value);
+            }
+            Filler::Field(field) | Filler::Currency(field) => self.cells[field],
+        };
+        match cell {
+            Some(Scalar::Text(text)) if !text.raw.is_empty() => {
+                let resolved = text.resolve();
+                let text = resolved.ok_or_else(|| self.misfit(&column.name, text.raw, "not Unicode text"))?;
+                let value = self.text_value(column, &text)?;
+                self.put(rows, index, column, value)
+            }
+            Some(Scalar::Number(digits)) => self.store_number(rows, index, column, digits),
+            Some(Scalar::Boolean(value)) => self.store_boolean(rows, index, column, value),
+            _ if matches!(filler, Filler::Currency(_)) => {
+                self.put(rows, index, column, Value::Text(&self.layout.currency))
+            }
+            _ => self.put(rows, index, column, Value::Null),
+        }
+    }
+
+    fn put(&self, rows: &mut Rows, index: usize, column: &Column, value: Value<'_>) -> Result<(), DecodeError> {
+        if rows.push_value(index, value) {
+            return Ok(());
+        }
+        Err(self.misfit(&column.name, &format!("{value:?}"), "not of the column's type"))
+    }
+
+    /// A JSON number: an identifier keeps its digits, a measure is read from them.
+    fn store_number(&self, rows: &mut Rows, index: usize, column: &Column, digits: &str) -> Result<(), DecodeError> {
+        if column.column_type != ColumnType::String {
+            let value = self.text_value(column, digits)?;
+            return self.put(rows, index, column, value);
+        }
+        let plain = if digits.contains(['.', 'e', 'E']) { numeric::parse_integer(digits).ok() } else { None };
+        match plain {
+            Some(whole) => self.put(rows, index, column, Value::Text(&whole.to_string())),
+            None => self.put(rows, index, column, Value::Text(digits)),
+        }
+    }
+
+    fn store_boolean(&self, rows: &mut Rows, index: usize, column: &Column, value: bool) -> Result<(), DecodeError> {
+        match column.column_type {
+            ColumnType::Boolean => self.put(rows, index, column, Value::Boolean(value)),
+            ColumnType::String => self.put(rows, index, column, Value::Text(if value { "true" } else { "false" })),
+            _ => Err(self.misfit(&column.name, &value.to_string(), "not of the column's type")),
+        }
+    }
+
+    fn text_value<'t>(&self, column: &Column, text: &'t str) -> Result<Value<'t>, DecodeError> {
+        let misfit = |reason: &str| self.misfit(&column.name, text, reason);
+        let number = |error: NumericError| misfit(&error.to_string());
+        Ok(match column.column_type {
+            ColumnType::String | ColumnType::Json => Value::Text(text),
+            ColumnType::Integer | ColumnType::Numeric | ColumnType::Float if !column.additive && is_undefined(text) => {
+                Value::Null
+            }
+            ColumnType::Integer => Value::Integer(numeric::parse_integer(text).map_err(number)?),
+            ColumnType::Numeric => Value::Numeric(numeric::parse_numeric(text).map_err(number)?),
+            ColumnType::Float => Value::Float(numeric::parse_float(text).map_err(number)?),
+            ColumnType::Boolean => Value::Boolean(parse_boolean(text).ok_or_else(|| misfit("neither true nor false"))?),
+            ColumnType::Date => {
+                let time = WireTime::parse(text).ok_or_else(|| misfit("not a date"))?;
+                Value::Date(days_since_epoch(time.date()))
+            }
+            ColumnType::Timestamp => {
+                let time = WireTime::parse(text).ok_or_else(|| misfit("not a time"))?;
+                Value::Timestamp(time.instant(self.layout.timezone).timestamp_micros())
+            }
+            ColumnType::Record(_) => return Err(misfit("not an object")),
+        })
+    }
+
+    fn misfit(&self, column: &str, text: &str, reason: &str) -> DecodeError {
+        DecodeError::Value {
+            table: self.layout.table.clone(),
+            column: column.to_owned(),
+            row: self.row,
+            text: excerpt(text),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// `NaN` or an infinity: a quotient whose divisor is zero. Taken as absent in measures that are not sums; how Criteo
+/// spells an undefined ratio is not documented.
+fn is_undefined(text: &str) -> bool {
+    matches!(text, "NaN" | "Infinity" | "-Infinity" | "∞" | "-∞")
+}
+
+/// `True`/`False` and `Yes`/`No` (Criteo docs, Transaction IDs page), in any case.
+fn parse_boolean(text: &str) -> Option<bool> {
+    let is = |word: &str| text.eq_ignore_ascii_case(word);
+    if is("true") || is("yes") {
+        return Some(true);
+    }
+    (is("false") || is("no")).then_some(false)
+}
+
+/// Arrow's date32.
+pub fn days_since_epoch(day: NaiveDate) -> i32 {
+    i32::try_from((day - NaiveDate::default()).num_days()).expect("chrono's dates fit 32 bits of days")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! Claims about the report decoder: shapes, spellings, chunk boundaries, and what is refused.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::catalog::{Catalog, TableOverrides};
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// A small table: day, advertiser, two counts, money and a ratio.
+fn layout() -> Arc<ReportLayout> {
+    let overrides = TableOverrides {
+        dimensions: Some(vec!["AdvertiserId".to_owned()]),
+        metrics: Some(["Clicks", "AdvertiserCost", "SalesPc30d", "ClickThroughRate"].map(str::to_owned).into()),
+        ..TableOverrides::default()
+    };
+    let (table, _) = Catalog::get().resolve("ad_statistics_daily", &overrides).unwrap();
+    Arc::new(ReportLayout::new(&table, chrono_tz::UTC, "EUR").unwrap())
+}
+
+fn decode_in(chunks: &[&[u8]]) -> Result<DecodedReport, DecodeError> {
+    let days = DateRange::new(day("2026-09-01"), day("2026-09-03")).unwrap();
+    let mut decoder = ReportDecoder::new(layout(), Asked { days, disclosed: None, day_is_given: false });
+    for chunk in chunks {
+        decoder.feed(chunk)?;
+    }
+    decoder.finish()
+}
+
+fn decode(body: &str) -> Result<DecodedReport, DecodeError> {
+    decode_in(&[body.as_bytes()])
+}
+
+/// Every value of a report, by day, as text.
+fn shown(report: &DecodedReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (day, rows) in &report.partitions {
+        for row in 0..rows.len() {
+            lines.push(format!("{day} {:?}", rows.columns().iter().map(|column| column.get(row)).collect::<Vec<_>>()));
+        }
+    }
+    lines
+}
+
+const ROW: &str = r#"{"AdvertiserId":"9007199254740993","Advertiser":"A \"B\"\n😀","Day":"2026-09-01","Currency":"EUR",
+    "Clicks":"35","AdvertiserCost":"12.40","SalesPc30d":"1.5","ClickThroughRate":".0138"}"#;
+
+#[test]
+fn every_envelope_gives_the_same_rows() {
+    let expected = shown(&decode(&format!(r#"{{"Rows":[{ROW}],"Total":{{"Clicks":"35"}}}}"#)).unwrap());
+    assert_eq!(expected.len(), 1);
+    for body in [
+        format!(r#"{{"Total":{{"Clicks":"35"}},"Rows":[{ROW}]}}"#),
+        format!(r#"{{"rows":[{ROW}]}}"#),
+        format!("[{ROW}]"),
+        format!(" \u{feff}[{ROW}]").trim_start().to_owned(),
+        format!(r#"{{"data":[{{"type":"x","attributes":{{"rows":[{ROW}]}}}}],"errors":[],"warnings":[]}}"#),
+        format!(r#"{{"data":[{{"attributes":{{"total":1,"Rows":[{ROW}],"more":{{}}}},"type":"x"}}]}}"#),
+        format!(r#"{{"errors":[],"data":[{{"type":"x","attributes":{ROW}}}]}}"#),
+    ] {
+        assert_eq!(shown(&decode(&body).unwrap()), expected, "{body}");
+    }
+}
+
+#[test]
+fn spelling_does_not_matter() {
+    let expected = shown(&decode(&format!("[{ROW}]")).unwrap());
+    for row in [
+        ROW.replace("\"AdvertiserId\"", "\"advertiserId\"").replace("\"Clicks\"", "\"CLICKS\""),
+        ROW.replace("\"9007199254740993\"", "9007199254740993").replace("\"35\"", "35").replace("\"12.40\"", "12.4"),
+        ROW.replace("\"35\"", "\"3.5E1\"").replace("\"12.40\"", "1240e-2").replace("\".0138\"", "0.0138"),
+        ROW.replace("2026-09-01", "2026/9/1"),
+        ROW.replace("2026-09-01", "2026-09-01T00:00:00"),
+        ROW.replace("2026-09-01", "09/01/2026 00:00:00"),
+        ROW.replace("\"Currency\":\"EUR\",", ""),
+    ] {
+        assert_eq!(shown(&decode(&format!("[{row}]")).unwrap()), expected, "{row}");
+    }
+}
+
+#[test]
+fn null_and_empty_text_are_absent_and_nan_is_in_a_quotient_only() {
+    let absent = shown(&decode(&format!("[{}]", ROW.replace("\".0138\"", "null"))).unwrap());
+    for text in ["\"\"", "\"NaN\"", "\"Infinity\""] {
+        assert_eq!(shown(&decode(&format!("[{}]", ROW.replace("\".0138\"", text))).unwrap()), absent, "{text}");
+    }
+    let error = decode(&format!("[{}]", ROW.replace("\"12.40\"", "\"NaN\""))).unwrap_err();
+    assert!(error.to_string().contains("column `advertiser_cost`, row 1"), "{error}");
+}
+
+#[test]
+fn no_rows_is_an_answer_and_an_unknown_shape_is_not() {
+    for body in [r#"{"Rows":[],"Total":{}}"#, "[]", r#"{"data":[]}"#, r#"{"data":[{"attributes":{"rows":[]}}]}"#] {
+        assert_eq!(decode(body).unwrap().rows, 0, "{body}");
+    }
+    for body in [
+        "{}",
+        r#"{"Total":{}}"#,
+        r#"{"Rows":null}"#,
+        r#"{"Rows":{}}"#,
+        r#"{"columns":["Day"],"data":[["2026-09-01"]]}"#,
+        r#"{"data":[{"type":"x"}]}"#,
+        r#"{"data":[{"attributes":null}]}"#,
+        r#"{"Rows":[],"data":[]}"#,
+        "[[1]]",
+        "42",
+        "\"text\"",
+        "null",
+    ] {
+        let error = decode(body).unwrap_err();
+        assert!(matches!(error, DecodeError::UnknownEnvelope { .. }), "{body}: {error}");
+        assert!(!error.is_retryable());
+    }
+}
+
+#[test]
+fn what_is_broken_may_be_asked_for_again() {
+    let without_comma = format!("[{ROW}{ROW}]");
+    let bodies =
+        ["", "<html><body>Bad gateway", "[{\"Day\":", r#"{"Rows":[]"#, r#"{"Rows":[]}}"#, &without_comma, "[1e]"];
+    for body in bodies {
+        let error = decode(body).unwrap_err();
+        assert!(error.is_retryable(), "{body}: {error}");
+    }
+    let error = decode("<!DOCTYPE html>\n<html>").unwrap_err();
+    assert!(error.to_string().contains("`<!DOCTYPE html>"), "{error}");
+}
+
+#[test]
+fn a_value_that_does_not_fit_names_table_column_row_and_text() {
+    let error = decode(&format!("[{ROW},{}]", ROW.replace("\"35\"", "\"35.5\""))).unwrap_err();
+    let expected =
+        "table `ad_statistics_daily`, column `clicks`, row 2 of the response: `35.5` is a count that is not whole";
+    assert_eq!(error.to_string(), expected);
+    for (from, to) in
+        [("\"12.40\"", "\"12,40\""), ("\"12.40\"", "\"1e30\""), ("\"35\"", "true"), ("2026-09-01", "soon")]
+    {
+        let error = decode(&format!("[{}]", ROW.replace(from, to))).unwrap_err();
+        assert!(matches!(error, DecodeError::Value { row: 1, .. }), "{to}: {error}");
+    }
+}
+
+#[test]
+fn a_row_of_another_day_or_without_its_keys_is_refused() {
+    let error = decode(&format!("[{}]", ROW.replace("2026-09-01", "2026-09-04"))).unwrap_err();
+    assert!(matches!(error, DecodeError::DayOutside { .. }), "{error}");
+    let error = decode(&format!("[{}]", ROW.replace("AdvertiserId", "Other"))).unwrap_err();
+    assert!(matches!(error, DecodeError::MissingField { .. }), "{error}");
+}
+
+#[test]
+fn hostile_bodies_are_refused_within_bounds() {
+    let repeated = ROW.replace("\"Clicks\":\"35\"", "\"Clicks\":\"35\",\"clicks\":\"36\"");
+    assert!(decode(&format!("[{repeated}]")).is_err());
+    assert!(decode(&format!("[{{\"x\":{}", "[".repeat(100_000))).is_err());
+    let huge = format!("[{{\"x\":\"{}", "y".repeat(MAX_PIECE_BYTES + 1));
+    assert!(matches!(decode(&huge), Err(DecodeError::TooLarge)));
+    assert!(decode_in(&[b"[{\"Advertiser\":\"\xff\xfe\""]).is_err());
+    assert!(decode("[{\"Advertiser\":\"a\u{0}b\"}]").is_err());
+}
+
+#[test]
+fn white_space_costs_no_memory() {
+    let days = DateRange::single(day("2026-09-01"));
+    let mut decoder = ReportDecoder::new(layout(), Asked { days, disclosed: None, day_is_given: false });
+    decoder.feed(b"{\"Rows\": [").unwrap();
+    let blank = vec![b' '; 1 << 20];
+    for _ in 0..64 {
+        decoder.feed(&blank).unwrap();
+    }
+    assert!(decoder.buffer.len() < 16 && decoder.buffer.capacity() <= 4 << 20);
+    decoder.feed(b"]}").unwrap();
+    assert_eq!(decoder.finish().unwrap().rows, 0);
+}
+
+#[test]
+fn errors_and_warnings_beside_the_rows_are_handed_on() {
+    let report = decode(r#"{"errors":[{"code":"x"}],"warnings":[ ],"Rows":[]}"#).unwrap();
+    assert_eq!(report.errors.as_deref(), Some(br#"[{"code":"x"}]"#.as_slice()));
+    assert_eq!(report.warnings, None);
+}
+
+#[test]
+fn a_field_that_came_unasked_is_remembered_once() {
+    let row = ROW.replace("\"Day\"", "\"New\":{\"a\":[1]},\"Day\"");
+    let report = decode(&format!("[{row},{row}]")).unwrap();
+    assert_eq!(report.unknown_fields, ["New".to_owned()].into());
+    assert_eq!(report.rows, 2);
+}
+
+proptest! {
+    #[test]
+    fn chunk_boundaries_do_not_matter(cuts in prop::collection::vec(0_usize..700, 0..12)) {
+        let other = ROW.replace("2026-09-01", "2026-09-03").replace("\"Clicks\":\"35\",", "");
+        let body = format!(r#"{{"Total":{{"a":[1,{{}}]}},"data":[{{"attributes":{{"rows":[{ROW},{other} , {ROW}]}}}}]}}"#);
+        let whole = shown(&decode(&body).unwrap());
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(body.len())).collect();
+        cuts.extend([0, body.len()]);
+        cuts.sort_unstable();
+        let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &body.as_bytes()[pair[0]..pair[1]]).collect();
+        prop_assert_eq!(shown(&decode_in(&chunks).unwrap()), whole);
+    }
+
+    #[test]
+    fn any_text_and_number_comes_back_as_it_went_in(
+        name in any::<String>(), cost in -10_i128.pow(37)..10_i128.pow(37), clicks in any::<i64>(), as_text in any::<bool>(),
+    ) {
+        let cost_text = numeric::format_numeric(cost);
+        let mut row = json!({
+            "AdvertiserId": "1", "Advertiser": name, "Day": "2026-09-02", "Clicks": clicks, "AdvertiserCost": cost_text,
+            "SalesPc30d": null, "ClickThroughRate": "",
+        });
+        if as_text {
+            row["Clicks"] = json!(clicks.to_string());
+        }
+        let report = decode(&json!({"Rows": [row]}).to_string()).unwrap();
+        let columns = report.partitions[&day("2026-09-02")].columns();
+        let layout = layout();
+        let position = |name: &str| layout.columns().position(|column| column.name == name).unwrap();
+        let expected_name = if name.is_empty() { Value::Null } else { Value::Text(&name) };
+        prop_assert_eq!(columns[position("advertiser_name")].get(0), expected_name);
+        prop_assert_eq!(columns[position("advertiser_cost")].get(0), Value::Numeric(cost));
+        prop_assert_eq!(columns[position("clicks")].get(0), Value::Integer(clicks));
+        prop_assert_eq!(columns[position("sales_pc30d")].get(0), Value::Null);
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_refused_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = decode_in(&[&body]);
+    }
+
+    #[test]
+    fn arbitrary_json_is_refused_or_read_without_a_panic(body in r#"[\[\]{}",:0-9 a-zA-Z\\]{0,120}"#) {
+        let _ = decode(&body);
+    }
+}

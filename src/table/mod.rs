@@ -1,0 +1,14 @@
+//! Rows: what they look like, how they are read from Criteo's bodies, and how they are written as Parquet.
+//!
+//! This module knows neither HTTP nor where files live.
+
+pub mod columns;
+pub mod decode;
+pub mod entity;
+mod envelope;
+mod excerpt;
+pub mod footer;
+pub mod numeric;
+pub mod parquet;
+pub mod schema;
+pub mod time;

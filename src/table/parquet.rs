@@ -1,0 +1,138 @@
+//! Parquet files of one partition.
+//!
+//! Settings are chosen in docs/decisions/parquet-settings.md: zstd, statistics per column chunk, dictionaries where
+//! values repeat (text, dates, flags and the constant `_pulled_at`) and not on measures, no bloom filters. The Arrow
+//! schema is not embedded: every reader derives the same types from Parquet's own logical types.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, TimestampMicrosecondArray};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use chrono::{DateTime, Utc};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use super::columns::Rows;
+use super::decode::PULLED_AT;
+use super::schema::arrow_schema;
+use crate::catalog::{Column, ColumnType, Table};
+
+/// Rows turned into Arrow arrays at a time: small enough to stay in cache, large enough to amortise a call.
+const BATCH_ROWS: usize = 8192;
+/// Version of the footer's key/value metadata, and of the file layout it describes.
+pub const FILE_FORMAT_VERSION: &str = "1";
+
+/// Why a file could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Parquet or the disk below it.
+    #[error("could not write Parquet")]
+    Parquet(#[from] ParquetError),
+    /// The arrays do not match the table's schema: a bug.
+    #[error("rows do not match the table's schema")]
+    Arrow(#[from] arrow::error::ArrowError),
+}
+
+/// What every file says about itself in its footer.
+#[derive(Clone, Debug)]
+pub struct Provenance {
+    /// Version of Criteo's API.
+    pub api_version: String,
+    /// The run that wrote it.
+    pub run_id: String,
+    /// When the rows were pulled; the value of `_pulled_at`.
+    pub pulled_at: DateTime<Utc>,
+    /// Parameters a loader or a rebuild may want: currency, time zone, status.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// Writes the rows of a report partition, in the order given, and returns the writer.
+pub fn write_rows<W: Write + Send>(
+    table: &Table,
+    rows: &Rows,
+    order: &[u32],
+    provenance: &Provenance,
+    out: W,
+) -> Result<W, WriteError> {
+    let schema = Arc::new(arrow_schema(table));
+    let batches = order.chunks(BATCH_ROWS).map(|slice| {
+        let mut arrays: Vec<ArrayRef> = rows.columns().iter().map(|column| column.gather(slice)).collect();
+        arrays.push(pulled_at(provenance.pulled_at, slice.len()));
+        RecordBatch::try_new(Arc::clone(&schema), arrays)
+    });
+    write_batches(table, &schema, batches, provenance, out)
+}
+
+/// Writes batches of the table's schema.
+pub fn write_batches<W: Write + Send>(
+    table: &Table,
+    schema: &SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch, arrow::error::ArrowError>>,
+    provenance: &Provenance,
+    out: W,
+) -> Result<W, WriteError> {
+    let options =
+        ArrowWriterOptions::new().with_properties(properties(table, schema, provenance)).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(out, Arc::clone(schema), options)?;
+    for batch in batches {
+        writer.write(&batch?)?;
+    }
+    Ok(writer.into_inner()?)
+}
+
+/// A `_pulled_at` column.
+pub fn pulled_at(instant: DateTime<Utc>, rows: usize) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::from_value(instant.timestamp_micros(), rows).with_timezone("UTC"))
+}
+
+fn properties(table: &Table, schema: &Schema, provenance: &Provenance) -> WriterProperties {
+    let mut metadata = vec![
+        ("criteo_source.format_version", FILE_FORMAT_VERSION.to_owned()),
+        ("criteo_source.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("criteo_source.table", table.name.clone()),
+        ("criteo_source.schema_version", schema_version(schema)),
+        ("criteo_source.api_version", provenance.api_version.clone()),
+        ("criteo_source.run_id", provenance.run_id.clone()),
+        ("criteo_source.pulled_at", provenance.pulled_at.to_rfc3339()),
+    ];
+    let parameters = provenance.parameters.iter().map(|(key, value)| (key.as_str(), value.clone()));
+    metadata.extend(parameters);
+    let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect();
+    let mut builder = WriterProperties::builder()
+        .set_created_by(concat!("criteo-source ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .set_dictionary_enabled(true)
+        .set_key_value_metadata(Some(metadata));
+    for column in table.columns.iter().filter(|column| !repeats(column)) {
+        builder = builder.set_column_dictionary_enabled(ColumnPath::from(column.name.as_str()), false);
+    }
+    builder.build()
+}
+
+/// Whether a column's values repeat enough for a dictionary to pay.
+fn repeats(column: &Column) -> bool {
+    match column.column_type {
+        ColumnType::Integer | ColumnType::Numeric | ColumnType::Float => false,
+        ColumnType::Timestamp => column.name == PULLED_AT || column.name == "hour",
+        ColumnType::String | ColumnType::Boolean | ColumnType::Date | ColumnType::Json | ColumnType::Record(_) => true,
+    }
+}
+
+/// A short fingerprint of the columns' names and types: the same schema has the same version wherever it was written.
+pub fn schema_version(schema: &Schema) -> String {
+    use sha2::Digest;
+    let mut hash = sha2::Sha256::new();
+    for field in schema.fields() {
+        hash.update(format!("{} {} {}\n", field.name(), field.data_type(), field.is_nullable()));
+    }
+    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
