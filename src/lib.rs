@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod clock;
 pub mod dates;
 pub mod error;
+pub mod http;
 pub mod json;
 pub mod progress;
 pub mod secret;

@@ -1,0 +1,233 @@
+//! Why a request was not answered: one failed attempt, and the end of all attempts.
+//!
+//! Messages name what was asked for, never the address with its query, a header or a body that may hold a secret.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use super::bearer::BearerError;
+use super::problem::Problem;
+use super::response::ReadError;
+
+/// The client could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up HTTPS (are there certificates on this system? `SSL_CERT_FILE` may name a file of them)")]
+pub struct HttpError(#[from] pub(super) reqwest::Error);
+
+/// How one attempt failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The server answered with an error.
+    Status {
+        /// The status.
+        status: StatusCode,
+        /// The server's words.
+        problem: Box<Problem>,
+        /// How long the server asked to wait.
+        retry_after: Option<Duration>,
+    },
+    /// There was no answer: no connection, a broken one, or silence.
+    Transport(reqwest::Error),
+    /// The answer began well, and its body could not be read.
+    Body(ReadError),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status { status, problem, .. } => write!(formatter, "the server answered {status}: {problem}"),
+            Self::Transport(error) if error.is_timeout() && error.is_connect() => {
+                formatter.write_str("no connection in time")
+            }
+            Self::Transport(error) if error.is_timeout() => formatter.write_str("no answer in time"),
+            Self::Transport(error) if error.is_connect() => formatter.write_str("no connection"),
+            Self::Transport(error) if error.is_builder() => formatter.write_str("the request makes no sense"),
+            Self::Transport(_) => formatter.write_str("the connection broke before an answer"),
+            Self::Body(error) => write!(formatter, "the answer could not be read: {error}"),
+        }
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Status { .. } => None,
+            Self::Transport(error) => error.source(),
+            Self::Body(error) => error.source(),
+        }
+    }
+}
+
+/// Why a request was given up.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The server refused it for good (a 4xx that repeating does not change; a 401 even with a new token).
+    #[error("{what}: the server answered {status}: {problem}")]
+    Refused {
+        /// What was asked for.
+        what: String,
+        /// The status.
+        status: StatusCode,
+        /// The server's words.
+        problem: Box<Problem>,
+        /// Attempts made, this one included.
+        attempts: u32,
+    },
+    /// The server pointed elsewhere; a request with a token is not sent where a server points.
+    #[error(
+        "{what}: the server answered {status} and points to {host}, where requests are not sent; check the address"
+    )]
+    Redirected {
+        /// What was asked for.
+        what: String,
+        /// The status.
+        status: StatusCode,
+        /// The host pointed to, and nothing else of that address.
+        host: String,
+    },
+    /// Every attempt failed.
+    #[error("{what}: gave up after {attempts} attempts in {}", Seconds(*elapsed))]
+    Exhausted {
+        /// What was asked for.
+        what: String,
+        /// Attempts made.
+        attempts: u32,
+        /// From the first attempt to the last failure.
+        elapsed: Duration,
+        /// The last failure.
+        #[source]
+        last: Box<Failure>,
+    },
+    /// The deadline passed, or would pass during the next wait.
+    #[error("{what}: no answer before the deadline ({attempts} attempts in {})", Seconds(*elapsed))]
+    DeadlinePassed {
+        /// What was asked for.
+        what: String,
+        /// Attempts made.
+        attempts: u32,
+        /// From the first attempt on.
+        elapsed: Duration,
+        /// The last failure, if an attempt failed before.
+        #[source]
+        last: Option<Box<Failure>>,
+    },
+    /// There can be no connection to this server (a certificate that does not check out), or no such request.
+    #[error("{what}: {}", transport_hint(failure))]
+    Connect {
+        /// What was asked for.
+        what: String,
+        /// The failure.
+        #[source]
+        failure: Box<Failure>,
+    },
+    /// The address is not one that requests are sent to.
+    #[error("{what}: {reason}")]
+    Address {
+        /// What was asked for.
+        what: String,
+        /// Why not.
+        reason: String,
+    },
+    /// There is no HTTPS on this system.
+    #[error("{what}: no HTTPS")]
+    Setup {
+        /// What was asked for.
+        what: String,
+        /// Why not.
+        source: HttpError,
+    },
+    /// There is no access token.
+    #[error("{what}: no access token")]
+    Bearer {
+        /// What was asked for.
+        what: String,
+        /// The token source's own error.
+        source: BearerError,
+    },
+    /// The answer was read and found wanting by its reader.
+    #[error("{what}: the answer could not be read")]
+    Body {
+        /// What was asked for.
+        what: String,
+        /// The reader's own error.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl SendError {
+    /// The status of the last answer, if the server gave one that ended the attempts.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } | Self::Redirected { status, .. } => Some(*status),
+            _ => match self.last_failure() {
+                Some(Failure::Status { status, .. }) => Some(*status),
+                _ => None,
+            },
+        }
+    }
+
+    /// The server's words, if it had any.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Refused { problem, .. } => Some(problem),
+            _ => match self.last_failure() {
+                Some(Failure::Status { problem, .. }) => Some(problem),
+                _ => None,
+            },
+        }
+    }
+
+    /// The failure before giving up.
+    pub fn last_failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Exhausted { last: failure, .. } | Self::Connect { failure, .. } => Some(failure),
+            Self::DeadlinePassed { last, .. } => last.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the server was unavailable, too slow or throttling: a later run may succeed unchanged.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Exhausted { .. } | Self::DeadlinePassed { .. })
+    }
+
+    /// Whether the access token was refused although it was new.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == StatusCode::UNAUTHORIZED)
+    }
+
+    /// The reader's own error, fatal or the last of several retryable ones.
+    pub fn reader_error<E: Error + 'static>(&self) -> Option<&E> {
+        match (self, self.last_failure()) {
+            (Self::Body { source, .. }, _) => source.downcast_ref(),
+            (_, Some(Failure::Body(error))) => error.inner().downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+fn transport_hint(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Transport(error) if super::retry::is_certificate_problem(error) => {
+            "the server's certificate is not trusted (behind a proxy that inspects traffic, let `SSL_CERT_FILE` name \
+             a file with its certificate)"
+        }
+        _ => "the request cannot be sent",
+    }
+}
+
+/// A duration as people say it.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        match seconds {
+            0..120 => write!(formatter, "{seconds} s"),
+            _ => write!(formatter, "{} min {} s", seconds / 60, seconds % 60),
+        }
+    }
+}
