@@ -6,6 +6,7 @@
 //! not know HTTP, `store` does not know what is in the files; `pull` and the loaders meet only in the `ledger`.
 //! `sandbox` is a simulated Criteo API and shares no type with the client.
 
+pub mod auth;
 pub mod catalog;
 pub mod clock;
 pub mod dates;

@@ -1,0 +1,17 @@
+//! Access tokens: getting them from an OAuth token endpoint, keeping them fresh, keeping their secrets secret.
+//!
+//! Two grants serve requests, client credentials and refresh token; the authorization code of a login is exchanged
+//! here too. This module opens no browser, stores nothing but refresh tokens, and sends through `http` like everything
+//! else. Rights are not its business: they belong to the application and to the advertisers that consented.
+
+mod credentials_file;
+mod error;
+mod grant;
+mod refresh_store;
+mod token;
+
+pub use credentials_file::{CredentialsFileError, read_credentials_file};
+pub use error::AuthError;
+pub use grant::{ClientCredentials, Grant, TokenAnswer, TokenEndpoint};
+pub use refresh_store::{FileRefreshTokenStore, MemoryRefreshTokenStore, RefreshTokenStore};
+pub use token::{IssuedToken, TokenCache};
