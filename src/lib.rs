@@ -15,4 +15,5 @@ pub mod http;
 pub mod json;
 pub mod progress;
 pub mod secret;
+pub mod settings;
 pub mod table;

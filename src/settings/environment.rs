@@ -1,0 +1,175 @@
+//! Every environment variable this program reads, declared once; the reference page and `--help` come from this list.
+//!
+//! [`Environment`] is a snapshot, so that a test needs no process environment and two runs cannot see two values. It
+//! does not judge what the variables say.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+
+use super::problem::{Located, Origin, Problem, Warning};
+use super::suggest::nearest;
+
+/// One documented variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// One sentence for people.
+    pub description: &'static str,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+    /// Whether it is for the program's own tests only.
+    pub for_tests: bool,
+}
+
+/// `CRITEO_CLIENT_ID`
+pub const CLIENT_ID: &str = "CRITEO_CLIENT_ID";
+/// `CRITEO_CLIENT_SECRET`
+pub const CLIENT_SECRET: &str = "CRITEO_CLIENT_SECRET";
+/// `CRITEO_CLIENT_SECRET_FILE`
+pub const CLIENT_SECRET_FILE: &str = "CRITEO_CLIENT_SECRET_FILE";
+/// `CRITEO_CREDENTIALS_FILE`
+pub const CREDENTIALS_FILE: &str = "CRITEO_CREDENTIALS_FILE";
+/// `CRITEO_REFRESH_TOKEN`
+pub const REFRESH_TOKEN: &str = "CRITEO_REFRESH_TOKEN";
+/// `CRITEO_ADVERTISER_IDS`
+pub const ADVERTISER_IDS: &str = "CRITEO_ADVERTISER_IDS";
+/// `CRITEO_CURRENCY`
+pub const CURRENCY: &str = "CRITEO_CURRENCY";
+/// `CRITEO_TIMEZONE`
+pub const TIMEZONE: &str = "CRITEO_TIMEZONE";
+/// `CRITEO_OUTPUT`
+pub const OUTPUT: &str = "CRITEO_OUTPUT";
+/// `CRITEO_API_URL`
+pub const API_URL: &str = "CRITEO_API_URL";
+/// `CRITEO_SOURCE_TEST_SKIP_WAITS`
+pub const TEST_SKIP_WAITS: &str = "CRITEO_SOURCE_TEST_SKIP_WAITS";
+/// `CRITEO_SOURCE_TEST_ROW_CAPS`
+pub const TEST_ROW_CAPS: &str = "CRITEO_SOURCE_TEST_ROW_CAPS";
+
+/// All of them, in the order of the reference page.
+pub const VARIABLES: &[Variable] = &[
+    plain(CLIENT_ID, "client id of the Criteo app"),
+    secret(CLIENT_SECRET, "client secret of the Criteo app"),
+    plain(CLIENT_SECRET_FILE, "path of a file that holds only the client secret, instead of `CRITEO_CLIENT_SECRET`"),
+    plain(CREDENTIALS_FILE, "path of the `.txt` with client id and secret that the Criteo partner portal downloads"),
+    secret(REFRESH_TOKEN, "refresh token of an authorization-code app, for a server without a browser"),
+    plain(ADVERTISER_IDS, "advertiser ids, separated by commas; as `advertisers` in the file"),
+    plain(CURRENCY, "currency of all amounts, three upper-case letters; as `currency` in the file"),
+    plain(TIMEZONE, "time zone in which days are cut, `UTC` or Area/Location; as `timezone` in the file"),
+    plain(OUTPUT, "where partitions are written; as `output` in the file"),
+    plain(API_URL, "base URL of the API, for a proxy or the sandbox; https only, except on loopback"),
+    Variable {
+        name: TEST_SKIP_WAITS,
+        description: "for tests only: `1` counts waits instead of sleeping",
+        secret: false,
+        for_tests: true,
+    },
+    Variable {
+        name: TEST_ROW_CAPS,
+        description: "for tests only: row caps of a small world, as in `statistics=50,placements=50`",
+        secret: false,
+        for_tests: true,
+    },
+];
+
+const fn plain(name: &'static str, description: &'static str) -> Variable {
+    Variable { name, description, secret: false, for_tests: false }
+}
+
+const fn secret(name: &'static str, description: &'static str) -> Variable {
+    Variable { name, description, secret: true, for_tests: false }
+}
+
+/// A snapshot of the variables that start with `CRITEO_`.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, OsString>);
+
+impl Environment {
+    /// The variables of this process, now.
+    pub fn of_process() -> Self {
+        Self::from_pairs(std::env::vars_os())
+    }
+
+    /// A snapshot made of pairs, for tests.
+    pub fn from_pairs<N: Into<OsString>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let ours = pairs.into_iter().filter_map(|(name, value)| {
+            let name = name.into().into_string().ok()?;
+            name.starts_with("CRITEO_").then(|| (name, value.into()))
+        });
+        Self(ours.collect())
+    }
+
+    /// The trimmed text of a variable; `None` when unset or empty, and a problem when it is not Unicode.
+    pub(super) fn text(&self, name: &'static str, problems: &mut Vec<Problem>) -> Option<Located<String>> {
+        let value = self.0.get(name)?;
+        let Some(text) = value.to_str() else {
+            problems.push(Problem {
+                code: "invalid_value",
+                origin: Origin::Variable(name),
+                message: "the value is not valid UTF-8".to_owned(),
+                remedy: "set it to plain text, or unset it".to_owned(),
+            });
+            return None;
+        };
+        let text = text.trim();
+        (!text.is_empty()).then(|| Located::variable(name, text.to_owned()))
+    }
+
+    /// Variables that look like a misspelling of one of ours: they are not read, and someone believes they are.
+    pub(super) fn misspelt(&self) -> Vec<Warning> {
+        let known = || VARIABLES.iter().map(|variable| variable.name);
+        self.0
+            .keys()
+            .filter(|name| !known().any(|known| known == name.as_str()))
+            .filter_map(|name| {
+                let meant = nearest(name, known())?;
+                let message = format!("variable `{name}` is not read; did you mean `{meant}`?");
+                Some(Warning { code: "unknown_variable", message })
+            })
+            .collect()
+    }
+}
+
+impl fmt::Debug for Environment {
+    /// Names only: some of the values are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_is_an_unset_one() {
+        let environment = Environment::from_pairs([(CURRENCY, "  "), (OUTPUT, " ./x ")]);
+        let mut problems = Vec::new();
+        assert_eq!(environment.text(CURRENCY, &mut problems), None);
+        assert_eq!(environment.text(OUTPUT, &mut problems), Some(Located::variable(OUTPUT, "./x".to_owned())));
+        assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_pointed_out_and_a_foreign_one_is_not() {
+        let environment = Environment::from_pairs([("CRITEO_CURENCY", "EUR"), ("CRITEO_RETAIL_MEDIA_HOME", "x")]);
+        let warnings = environment.misspelt();
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].message.contains("did you mean `CRITEO_CURRENCY`?"));
+    }
+
+    #[test]
+    fn the_debug_form_shows_no_value() {
+        let environment = Environment::from_pairs([(CLIENT_SECRET, "hunter2")]);
+        assert_eq!(format!("{environment:?}"), r#"{"CRITEO_CLIENT_SECRET"}"#);
+    }
+
+    #[test]
+    fn names_are_unique_and_descriptions_are_given() {
+        let names: std::collections::BTreeSet<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+        assert_eq!(names.len(), VARIABLES.len());
+        assert!(VARIABLES.iter().all(|variable| !variable.description.is_empty()));
+    }
+}

@@ -1,0 +1,153 @@
+//! What is wrong with a configuration, where, and what to do about it; gathered, never one at a time.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::error::{Error, ErrorKind};
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A command-line flag, such as `--output`.
+    Flag(&'static str),
+    /// An environment variable.
+    Variable(&'static str),
+    /// The configuration file.
+    File {
+        /// The file, as it was named.
+        path: PathBuf,
+        /// Line, counted from one.
+        line: usize,
+        /// Dotted key, such as `tables.ads.enabled`; empty where the file as a whole is meant.
+        key: String,
+    },
+    /// Nobody said anything.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "`{name}`"),
+            Self::Variable(name) => write!(f, "variable `{name}`"),
+            Self::File { path, line, key } if key.is_empty() => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line, key } => write!(f, "{}:{line} `{key}`", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Its origin.
+    pub origin: Origin,
+}
+
+impl<T> Located<T> {
+    /// The value of a flag.
+    pub fn flag(name: &'static str, value: T) -> Self {
+        Self { value, origin: Origin::Flag(name) }
+    }
+
+    /// The value of an environment variable.
+    pub fn variable(name: &'static str, value: T) -> Self {
+        Self { value, origin: Origin::Variable(name) }
+    }
+
+    /// The same origin with another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Located<U> {
+        Located { value: change(self.value), origin: self.origin }
+    }
+}
+
+/// Why a text is not a valid value, before anyone knows where the text stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Invalid {
+    pub(super) message: String,
+    pub(super) remedy: String,
+}
+
+impl Invalid {
+    pub(super) fn new(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { message: message.into(), remedy: remedy.into() }
+    }
+
+    pub(super) fn at(self, origin: Origin) -> Problem {
+        Problem { code: "invalid_value", origin, message: self.message, remedy: self.remedy }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Stable name for machines, such as `unknown_key`.
+    pub code: &'static str,
+    /// Where.
+    pub origin: Origin,
+    /// What is wrong; never a secret, not even a mistyped one.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.origin != Origin::Default {
+            write!(f, "{}: ", self.origin)?;
+        }
+        write!(f, "{}; {}", self.message, self.remedy)
+    }
+}
+
+/// Everything that is wrong, in the order of flags, variables and lines; never empty when returned as an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl From<Problems> for Error {
+    /// Keeps the list as the source, so that a summary can name each problem on its own.
+    fn from(problems: Problems) -> Self {
+        let message = match problems.0.len() {
+            1 => "the configuration cannot be used".to_owned(),
+            count => format!("the configuration has {count} problems"),
+        };
+        Self::new(ErrorKind::Configuration, message).with_source(problems)
+    }
+}
+
+/// Something a person should know, although the run goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Stable name for machines, such as `as_of_in_future`.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

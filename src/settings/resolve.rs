@@ -1,0 +1,327 @@
+//! The one function that turns flags, environment and file into [`Settings`], and the only code that knows their order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono_tz::Tz;
+
+use crate::dates;
+
+use super::api_url::ApiUrl;
+use super::credentials::{CredentialsGiven, CredentialsSource};
+use super::environment::{
+    ADVERTISER_IDS, API_URL, CURRENCY, Environment, OUTPUT, TEST_ROW_CAPS, TEST_SKIP_WAITS, TIMEZONE,
+};
+use super::file::{ConfigurationFile, RawConfiguration};
+use super::output::OutputLocation;
+use super::problem::{Invalid, Located, Problem, Problems, Warning};
+use super::report::{self, ReportSettings, TableSettings};
+use super::timezone;
+
+const DEFAULT_OUTPUT: &str = "./data";
+const DEFAULT_CURRENCY: &str = "USD";
+const DEFAULT_START_DAYS_AGO: u64 = 30;
+const DEFAULT_LOOKBACK_DAYS: u32 = 30;
+const DEFAULT_KEEP_DAYS: u32 = 0;
+const DEFAULT_MAX_RUN_MINUTES: u32 = 120;
+
+/// What was typed and overrides everything else. A secret is never a flag.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--output`
+    pub output: Option<String>,
+    /// `--as-of`
+    pub as_of: Option<NaiveDate>,
+    /// `--tables`; empty when not given.
+    pub tables: Vec<String>,
+    /// `--advertisers`; empty when not given.
+    pub advertisers: Vec<String>,
+}
+
+/// Everything a run is told to do, valid by construction. Its `Debug` and `Display` show no secret.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Where partitions are written.
+    pub output: OutputLocation,
+    /// Currency of amounts: three upper-case letters.
+    pub currency: String,
+    /// Zone in which days and hours are cut.
+    pub timezone: Tz,
+    /// Today, in the report time zone: the clock's, or `--as-of`. The last complete day is the one before.
+    pub as_of: NaiveDate,
+    /// First day to pull, inclusive; not yet clamped to what Criteo keeps.
+    pub start_date: NaiveDate,
+    /// Advertiser ids in the order given, without repeats; empty: every one that consented.
+    pub advertisers: Vec<String>,
+    /// Days every pull reads again, ending the day before `as_of`.
+    pub lookback_days: u32,
+    /// Days of partitions to keep; 0: all.
+    pub keep_days: u32,
+    /// Minutes until a run stops asking; 0: no deadline.
+    pub max_run_minutes: u32,
+    /// `--tables`: exactly these, enabled or not; empty: the enabled ones.
+    pub selected_tables: Vec<String>,
+    /// What the file says about tables, by name.
+    pub tables: BTreeMap<String, TableSettings>,
+    /// Custom statistics reports.
+    pub reports: Vec<ReportSettings>,
+    /// Base URL of the API, where it is not the connector's own.
+    pub api_url: Option<ApiUrl>,
+    /// Tests only: waits are counted, not slept.
+    pub skip_waits: bool,
+    /// Tests only: rows at which a report counts as cut, by the report's name.
+    pub row_caps: BTreeMap<String, u64>,
+    credentials: CredentialsGiven,
+}
+
+impl Settings {
+    /// Settings from flags, environment, file and defaults, in this order of precedence.
+    ///
+    /// `known_tables` are the names of the built-in tables, and `now` is what `as_of` and `start_date` default from.
+    /// Missing credentials are no problem here; see [`Settings::credentials`].
+    ///
+    /// # Errors
+    ///
+    /// Every problem that was found, not only the first.
+    pub fn resolve(
+        flags: &Overrides,
+        environment: &Environment,
+        file: Option<&ConfigurationFile>,
+        known_tables: &[&str],
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Vec<Warning>), Problems> {
+        let mut problems = Vec::new();
+        let raw = file.map(|file| RawConfiguration::parse(file, &mut problems)).unwrap_or_default();
+        let settings = Resolver { flags, environment, raw: &raw, problems: &mut problems }.settings(known_tables, now);
+        if problems.is_empty() {
+            let mut warnings = environment.misspelt();
+            warnings.extend(settings.warnings(now));
+            Ok((settings, warnings))
+        } else {
+            Err(Problems(problems))
+        }
+    }
+
+    /// Where the credentials are.
+    ///
+    /// # Errors
+    ///
+    /// What to set, when they are missing or when two variables contradict each other.
+    pub fn credentials(&self) -> Result<CredentialsSource, Problems> {
+        self.credentials.resolve()
+    }
+
+    /// What is allowed but probably not meant.
+    fn warnings(&self, now: DateTime<Utc>) -> Vec<Warning> {
+        let mut warnings: Vec<Warning> = self.credentials.unused().into_iter().collect();
+        let mut warn = |code, message| warnings.push(Warning { code, message });
+        let today = dates::today(now, self.timezone);
+        if self.as_of > today {
+            let message = format!("`--as-of` {} is after today ({today} in {})", self.as_of, self.timezone);
+            warn("as_of_in_future", message);
+        }
+        if self.start_date >= self.as_of {
+            let message = format!("`start_date` {} is not before {}: no day is due", self.start_date, self.as_of);
+            warn("nothing_due", message);
+        }
+        if self.keep_days > 0 && self.keep_days < self.lookback_days {
+            let message = format!(
+                "`keep_days` ({}) is less than `lookback_days` ({}): each pull fetches days that it then deletes",
+                self.keep_days, self.lookback_days
+            );
+            warn("keep_below_lookback", message);
+        }
+        warnings
+    }
+}
+
+impl fmt::Display for Settings {
+    /// The values in force, one a line, for logs and `check`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |names: &[String], none: &str| if names.is_empty() { none.to_owned() } else { names.join(", ") };
+        writeln!(f, "output: {}", self.output)?;
+        writeln!(f, "currency: {}", self.currency)?;
+        writeln!(f, "timezone: {}", self.timezone)?;
+        writeln!(f, "as of: {}", self.as_of)?;
+        writeln!(f, "start date: {}", self.start_date)?;
+        writeln!(f, "advertisers: {}", list(&self.advertisers, "all that consented"))?;
+        writeln!(f, "look-back: {} days", self.lookback_days)?;
+        writeln!(f, "keep: {}", count_or(self.keep_days, "days", "everything"))?;
+        writeln!(f, "deadline: {}", count_or(self.max_run_minutes, "minutes", "none"))?;
+        write!(f, "tables: {}", list(&self.selected_tables, "the enabled ones"))
+    }
+}
+
+fn count_or(count: u32, unit: &str, zero: &str) -> String {
+    if count == 0 { zero.to_owned() } else { format!("{count} {unit}") }
+}
+
+/// Flag, environment, file: the first that was given. This is the precedence; nothing else decides it.
+fn first_given<T>(
+    flag: Option<Located<T>>,
+    environment: Option<Located<T>>,
+    file: Option<Located<T>>,
+) -> Option<Located<T>> {
+    flag.or(environment).or(file)
+}
+
+struct Resolver<'a> {
+    flags: &'a Overrides,
+    environment: &'a Environment,
+    raw: &'a RawConfiguration,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Resolver<'_> {
+    fn settings(mut self, known_tables: &[&str], now: DateTime<Utc>) -> Settings {
+        let timezone = self.timezone();
+        let as_of = self.flags.as_of.unwrap_or_else(|| dates::today(now, timezone));
+        let reports = report::resolve_reports(self.raw, known_tables, self.problems);
+        Settings {
+            output: self.output(),
+            currency: self.currency(),
+            timezone,
+            as_of,
+            start_date: self.start_date(as_of),
+            advertisers: self.advertisers(),
+            lookback_days: self.lookback_days(),
+            keep_days: self.raw.keep_days.as_ref().map_or(DEFAULT_KEEP_DAYS, |days| days.value),
+            max_run_minutes: self.raw.max_run_minutes.as_ref().map_or(DEFAULT_MAX_RUN_MINUTES, |limit| limit.value),
+            selected_tables: self.selected_tables(known_tables, &reports),
+            tables: report::resolve_tables(self.raw, known_tables, &reports, self.problems),
+            reports,
+            api_url: self.api_url(),
+            skip_waits: self.skip_waits(),
+            row_caps: self.row_caps(),
+            credentials: CredentialsGiven::gather(self.environment, self.raw, self.problems),
+        }
+    }
+
+    fn output(&mut self) -> OutputLocation {
+        let flag = self.flags.output.clone().map(|output| Located::flag("--output", output));
+        let given = first_given(flag, self.variable(OUTPUT), self.raw.output.clone());
+        self.valid(given, OutputLocation::parse).unwrap_or_else(|| OutputLocation::Local(DEFAULT_OUTPUT.into()))
+    }
+
+    fn currency(&mut self) -> String {
+        let given = first_given(None, self.variable(CURRENCY), self.raw.currency.clone());
+        self.valid(given, parse_currency).unwrap_or_else(|| DEFAULT_CURRENCY.to_owned())
+    }
+
+    fn timezone(&mut self) -> Tz {
+        let given = first_given(None, self.variable(TIMEZONE), self.raw.timezone.clone());
+        self.valid(given, timezone::parse).unwrap_or(Tz::UTC)
+    }
+
+    fn start_date(&mut self, as_of: NaiveDate) -> NaiveDate {
+        let given = first_given(None, None, self.raw.start_date.clone());
+        self.valid(given, |text| {
+            dates::parse_date(text).map_err(|error| Invalid::new(error.to_string(), "such as \"2026-01-31\""))
+        })
+        .unwrap_or_else(|| as_of.checked_sub_days(Days::new(DEFAULT_START_DAYS_AGO)).unwrap_or(as_of))
+    }
+
+    fn advertisers(&mut self) -> Vec<String> {
+        let flag = (!self.flags.advertisers.is_empty())
+            .then(|| Located::flag("--advertisers", self.flags.advertisers.clone()));
+        let variable = self.variable(ADVERTISER_IDS).map(|ids| ids.map(|text| split_list(&text)));
+        let Some(given) = first_given(flag, variable, self.raw.advertisers.clone()) else { return Vec::new() };
+        for id in &given.value {
+            if id.is_empty() || !id.chars().all(|c| c.is_ascii_digit()) {
+                let invalid = Invalid::new(format!("`{id}` is not an advertiser id"), "use digits only, such as 12345");
+                self.problems.push(invalid.at(given.origin.clone()));
+            }
+        }
+        without_repeats(given.value)
+    }
+
+    fn lookback_days(&mut self) -> u32 {
+        let Some(days) = &self.raw.lookback_days else { return DEFAULT_LOOKBACK_DAYS };
+        report::check_lookback(days, self.problems);
+        days.value
+    }
+
+    fn selected_tables(&mut self, known_tables: &[&str], reports: &[ReportSettings]) -> Vec<String> {
+        let report_names = reports.iter().map(|report| report.name.as_str());
+        let all_names: Vec<&str> = known_tables.iter().copied().chain(report_names).collect();
+        for name in self.flags.tables.iter().filter(|name| !all_names.contains(&name.as_str())) {
+            self.problems.push(report::unknown_table(&Located::flag("--tables", name.clone()), &all_names));
+        }
+        without_repeats(self.flags.tables.clone())
+    }
+
+    fn api_url(&mut self) -> Option<ApiUrl> {
+        let given = self.variable(API_URL);
+        self.valid(given, ApiUrl::parse)
+    }
+
+    fn skip_waits(&mut self) -> bool {
+        let given = self.variable(TEST_SKIP_WAITS);
+        let parse = |text: &str| match text {
+            "1" | "true" => Ok(true),
+            "0" | "false" => Ok(false),
+            _ => Err(Invalid::new("not a yes or no", "set it to `1`, or unset it")),
+        };
+        self.valid(given, parse).unwrap_or(false)
+    }
+
+    fn row_caps(&mut self) -> BTreeMap<String, u64> {
+        let given = self.variable(TEST_ROW_CAPS);
+        let parse = |text: &str| {
+            let pair = |part: &str| {
+                let (report, rows) = part.split_once('=')?;
+                Some((report.trim().to_owned(), rows.trim().parse().ok()?))
+            };
+            let pairs: Option<BTreeMap<String, u64>> = text.split(',').map(pair).collect();
+            pairs.ok_or_else(|| Invalid::new("not a list of caps", "write `statistics=50,placements=50`, or unset it"))
+        };
+        self.valid(given, parse).unwrap_or_default()
+    }
+
+    fn variable(&mut self, name: &'static str) -> Option<Located<String>> {
+        self.environment.text(name, self.problems)
+    }
+
+    /// The parsed value; a text that does not parse is a problem at its origin.
+    fn valid<T>(
+        &mut self,
+        given: Option<Located<String>>,
+        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        let Located { value, origin } = given?;
+        parse(&value).map_err(|invalid| self.problems.push(invalid.at(origin))).ok()
+    }
+}
+
+/// Membership is Criteo's business: its list moves, and it has spellings of its own.
+fn parse_currency(text: &str) -> Result<String, Invalid> {
+    let upper = text.to_ascii_uppercase();
+    if upper.len() != 3 || !upper.chars().all(|c| c.is_ascii_uppercase()) {
+        return Err(Invalid::new(
+            format!("`{text}` is not a currency code"),
+            "use three upper-case letters, such as `EUR`",
+        ));
+    }
+    if upper != text {
+        return Err(Invalid::new(
+            format!("`{text}` is not a currency code"),
+            format!("use upper-case letters: `{upper}`"),
+        ));
+    }
+    Ok(upper)
+}
+
+fn split_list(text: &str) -> Vec<String> {
+    text.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn without_repeats(names: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    names.into_iter().filter(|name| seen.insert(name.clone())).collect()
+}
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;
