@@ -16,4 +16,5 @@ pub mod json;
 pub mod progress;
 pub mod secret;
 pub mod settings;
+pub mod store;
 pub mod table;
