@@ -13,6 +13,7 @@ pub mod dates;
 pub mod error;
 pub mod http;
 pub mod json;
+pub mod ledger;
 pub mod progress;
 pub mod secret;
 pub mod settings;

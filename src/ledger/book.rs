@@ -1,0 +1,610 @@
+//! The ledger as runs use it: read whole, changed a partition or a run at a time. Rebuilding and verifying are beside it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::store::{Staged, Store, StoreError};
+
+/// The format this program writes. Raised only for changes that an older program would get wrong.
+pub const FORMAT_VERSION: u32 = 1;
+/// Restatements remembered per partition; the oldest go first.
+const MAX_HISTORY: usize = 90;
+pub(super) const VERSION_FILE: &str = "_ledger/ledger.json";
+pub(super) const PENDING_FILE: &str = "_ledger/pending.json";
+pub(super) const PARTITIONS_FOLDER: &str = "_ledger/partitions";
+pub(super) const RUNS_FOLDER: &str = "_ledger/runs";
+/// A parameter of a rebuild: the runs whose records were lost, which may have been the end of an interrupted job.
+pub(super) const LOST_RUNS: &str = "lost_runs";
+
+/// Why the ledger could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file of the ledger is not what it should be.
+    #[error(
+        "the ledger file `{file}` is damaged; `criteo-source status --rebuild` reconstructs it from the data files"
+    )]
+    Damaged {
+        /// Which file, below the output.
+        file: String,
+        /// What the parser said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The ledger was written by a newer program.
+    #[error("the ledger has format {found}, this program writes {FORMAT_VERSION}: use the newer program")]
+    Newer {
+        /// Its version.
+        found: u32,
+    },
+}
+
+/// How far a partition can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartitionStatus {
+    /// Younger than the look-back: Criteo still restates it.
+    Provisional,
+    /// Older than the look-back when it was pulled, or a snapshot.
+    Final,
+    /// Its sums differ from Criteo's own totals.
+    Mismatch,
+}
+
+/// One live file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartitionRecord {
+    /// Table.
+    pub table: String,
+    /// Day or snapshot date: the `dt` of the path.
+    pub date: NaiveDate,
+    /// Rows in the file; zero is a day that was pulled and had none.
+    pub rows: u64,
+    /// Size of the file.
+    pub bytes: u64,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Exact sums of the additive columns, as decimal text.
+    pub sums: BTreeMap<String, String>,
+    /// The run that wrote it.
+    pub run_id: String,
+    /// When its rows were pulled.
+    pub pulled_at: DateTime<Utc>,
+    /// Report or list calls that the request it came from took, shared with the other days of its window.
+    pub calls: u64,
+    /// Trust.
+    pub status: PartitionStatus,
+    /// Advertisers that were refused and whose rows are therefore not in the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_advertisers: Vec<String>,
+    /// Where its sums are not Criteo's totals; empty when they agree or were not compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// What it said before, newest last, where a re-pull changed it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Restatement>,
+}
+
+impl PartitionRecord {
+    /// Path of the file below the output.
+    pub fn path(&self) -> String {
+        partition_path(&self.table, self.date)
+    }
+
+    /// This record as the successor of `before`: with its history, and with `before` in it if the numbers changed.
+    #[must_use]
+    pub(super) fn after(mut self, before: &Self) -> Self {
+        self.history.clone_from(&before.history);
+        if before.rows != self.rows || before.sums != self.sums {
+            self.history.push(Restatement {
+                run_id: before.run_id.clone(),
+                pulled_at: before.pulled_at,
+                rows: before.rows,
+                sums: before.sums.clone(),
+            });
+            let surplus = self.history.len().saturating_sub(MAX_HISTORY);
+            self.history.drain(..surplus);
+        }
+        self
+    }
+
+    pub(super) fn month_file(&self) -> String {
+        format!("{PARTITIONS_FOLDER}/{}/{}-{:02}.json", self.table, self.date.year(), self.date.month())
+    }
+}
+
+/// Path of a partition's file below the output: Hive layout, with `dt` as the key because no column has that name.
+pub fn partition_path(table: &str, date: NaiveDate) -> String {
+    format!("{table}/dt={date}/data.parquet")
+}
+
+/// A sum that is not Criteo's own total.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Advertiser.
+    pub advertiser_id: String,
+    /// Column.
+    pub column: String,
+    /// Sum of the rows that were pulled, as decimal text.
+    pub pulled: String,
+    /// Criteo's total, as decimal text.
+    pub total: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { advertiser_id, column, pulled, total } = self;
+        write!(f, "`{column}` of advertiser {advertiser_id} is {pulled}, Criteo's total is {total}")
+    }
+}
+
+/// What a partition said before it was replaced by something different.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Restatement {
+    /// The run that had written it.
+    pub run_id: String,
+    /// When its rows had been pulled.
+    pub pulled_at: DateTime<Utc>,
+    /// Its rows.
+    pub rows: u64,
+    /// Its sums.
+    pub sums: BTreeMap<String, String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// Has not ended; or was killed.
+    Running,
+    /// Everything that was planned is published.
+    Ok,
+    /// Some of it is.
+    Partial,
+    /// Nothing is.
+    Failed,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Format of this file.
+    pub format_version: u32,
+    /// Identifier, sorting by time.
+    pub run_id: String,
+    /// `pull`, `backfill`, …
+    pub command: String,
+    /// What it was asked to do, for people.
+    pub parameters: BTreeMap<String, String>,
+    /// Equal for runs that were asked to do exactly the same: an interrupted backfill is continued by these.
+    pub resume_key: String,
+    /// Start.
+    pub started_at: DateTime<Utc>,
+    /// End.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Outcome.
+    pub outcome: RunOutcome,
+    /// Calls by quota class.
+    pub calls: BTreeMap<String, u64>,
+    /// Requests repeated.
+    pub retries: u64,
+    /// Seconds spent waiting for quotas and between retries, added over concurrent requests.
+    pub waited_secs: f64,
+    /// Partitions published.
+    pub partitions: u64,
+    /// First words of each error.
+    pub errors: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct VersionFile {
+    /// Format of this file.
+    pub(super) format_version: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PartitionsFile {
+    /// Format of this file.
+    pub(super) format_version: u32,
+    /// Records of one month.
+    pub(super) partitions: BTreeMap<NaiveDate, PartitionRecord>,
+}
+
+/// The ledger of one output, read whole; a two-year output has a few thousand records.
+#[derive(Debug)]
+pub struct Ledger {
+    store: Store,
+    partitions: BTreeMap<String, BTreeMap<NaiveDate, PartitionRecord>>,
+    runs: BTreeMap<String, RunRecord>,
+    /// Runs whose record cannot be read.
+    unreadable_runs: BTreeSet<String>,
+}
+
+impl Ledger {
+    /// Reads the ledger of `store`; an output without one has an empty ledger.
+    ///
+    /// The record of a run that cannot be read is skipped with a warning: see [`Ledger::unfinished_runs`].
+    pub fn read(store: &Store) -> Result<Self, LedgerError> {
+        let mut ledger = Self::of_records(store, BTreeMap::new(), BTreeMap::new());
+        for (table, file) in month_files(store)? {
+            if let Some(content) = read_json::<PartitionsFile>(store, &file)? {
+                ledger.partitions.entry(table).or_default().extend(content.partitions);
+            }
+        }
+        for (run_id, file) in run_files(store)? {
+            match read_json::<RunRecord>(store, &file) {
+                Ok(Some(run)) => drop(ledger.runs.insert(run.run_id.clone(), run)),
+                Ok(None) => {}
+                Err(LedgerError::Damaged { file, source }) => {
+                    tracing::warn!(file, %source, "the record of a run is damaged and left out; `status --rebuild` moves it aside");
+                    ledger.unreadable_runs.insert(run_id);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(ledger)
+    }
+
+    /// A ledger of these records, not yet written.
+    pub(super) fn of_records(
+        store: &Store,
+        partitions: BTreeMap<String, BTreeMap<NaiveDate, PartitionRecord>>,
+        runs: BTreeMap<String, RunRecord>,
+    ) -> Self {
+        Self { store: store.clone(), partitions, runs, unreadable_runs: BTreeSet::new() }
+    }
+
+    /// Reads the ledger for writing: checks its version, writes the version file if there is none, and settles what a
+    /// killed run left pending. Only the holder of the run lock may call this.
+    pub fn open(store: &Store) -> Result<Self, LedgerError> {
+        match read_json::<VersionFile>(store, VERSION_FILE)? {
+            Some(file) if file.format_version > FORMAT_VERSION => {
+                return Err(LedgerError::Newer { found: file.format_version });
+            }
+            Some(_) => {}
+            None => write_json(store, VERSION_FILE, &VersionFile { format_version: FORMAT_VERSION })?,
+        }
+        let mut ledger = Self::read(store)?;
+        ledger.settle_pending()?;
+        Ok(ledger)
+    }
+
+    fn settle_pending(&mut self) -> Result<(), LedgerError> {
+        let Some(pending) = read_json::<Vec<PartitionRecord>>(&self.store, PENDING_FILE)? else { return Ok(()) };
+        let mut live = Vec::new();
+        for record in pending {
+            if self.store.checksum(&record.path())?.as_ref() == Some(&record.sha256) {
+                live.push(record);
+            }
+        }
+        tracing::info!(partitions = live.len(), "recorded partitions that an interrupted run had published");
+        self.write_records(live)?;
+        Ok(self.store.remove(PENDING_FILE)?)
+    }
+
+    /// Publishes staged files with their records: afterwards, and after a crash at any moment, each file is the old or
+    /// the new one and the ledger knows which.
+    pub fn publish(&mut self, files: Vec<(Staged, PartitionRecord)>) -> Result<(), LedgerError> {
+        let files: Vec<_> = files.into_iter().map(|(staged, record)| (staged, self.with_history(record))).collect();
+        let records: Vec<PartitionRecord> = files.iter().map(|(_, record)| record.clone()).collect();
+        write_json(&self.store, PENDING_FILE, &records)?;
+        for (staged, record) in files {
+            self.store.publish(staged, &record.path())?;
+        }
+        self.write_records(records)?;
+        Ok(self.store.remove(PENDING_FILE)?)
+    }
+
+    /// Carries over the history of the partition being replaced, and adds to it if the numbers changed.
+    fn with_history(&self, record: PartitionRecord) -> PartitionRecord {
+        match self.partition(&record.table, record.date) {
+            Some(before) => record.after(before),
+            None => record,
+        }
+    }
+
+    fn write_records(&mut self, records: Vec<PartitionRecord>) -> Result<(), LedgerError> {
+        let mut months: BTreeMap<String, (String, NaiveDate)> = BTreeMap::new();
+        for record in records {
+            months.insert(record.month_file(), (record.table.clone(), record.date));
+            self.partitions.entry(record.table.clone()).or_default().insert(record.date, record);
+        }
+        for (file, (table, date)) in months {
+            self.write_month(&file, &table, date)?;
+        }
+        Ok(())
+    }
+
+    fn write_month(&self, file: &str, table: &str, date: NaiveDate) -> Result<(), LedgerError> {
+        let in_month = |day: &NaiveDate| (day.year(), day.month()) == (date.year(), date.month());
+        let records = self.partitions.get(table).into_iter().flatten().filter(|(day, _)| in_month(day));
+        let partitions = records.map(|(day, record)| (*day, record.clone())).collect();
+        write_json(&self.store, file, &PartitionsFile { format_version: FORMAT_VERSION, partitions })
+    }
+
+    /// Writes every month, and returns the files written.
+    pub(super) fn write_all(&self) -> Result<BTreeSet<String>, LedgerError> {
+        let records = self.partitions.values().flat_map(BTreeMap::values);
+        let months: BTreeMap<String, &PartitionRecord> = records.map(|record| (record.month_file(), record)).collect();
+        for (file, record) in &months {
+            self.write_month(file, &record.table, record.date)?;
+        }
+        Ok(months.into_keys().collect())
+    }
+
+    /// Notes that the sums of already published partitions, taken together, are not Criteo's totals.
+    pub fn mark_mismatch(
+        &mut self,
+        table: &str,
+        dates: &[NaiveDate],
+        differences: &[Difference],
+    ) -> Result<(), LedgerError> {
+        let known = dates.iter().filter_map(|date| self.partition(table, *date)).cloned();
+        let marked = known.map(|record| PartitionRecord {
+            status: PartitionStatus::Mismatch,
+            differences: differences.to_vec(),
+            ..record
+        });
+        let marked: Vec<PartitionRecord> = marked.collect();
+        self.write_records(marked)
+    }
+
+    /// Removes a partition's file and its record.
+    pub fn prune(&mut self, table: &str, date: NaiveDate) -> Result<(), LedgerError> {
+        self.store.remove(&partition_path(table, date))?;
+        let removed = self.partitions.get_mut(table).and_then(|days| days.remove(&date));
+        match removed {
+            Some(record) => self.write_month(&record.month_file(), table, date),
+            None => Ok(()),
+        }
+    }
+
+    /// The record of one partition.
+    pub fn partition(&self, table: &str, date: NaiveDate) -> Option<&PartitionRecord> {
+        self.partitions.get(table)?.get(&date)
+    }
+
+    /// All records of a table, oldest first.
+    pub fn partitions(&self, table: &str) -> impl DoubleEndedIterator<Item = &PartitionRecord> {
+        self.partitions.get(table).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Names of tables with records.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.partitions.keys().map(String::as_str)
+    }
+
+    /// Runs, oldest first.
+    pub fn runs(&self) -> impl DoubleEndedIterator<Item = &RunRecord> {
+        self.runs.values()
+    }
+
+    /// Whether the partition's file is where its record says, with the size it says.
+    pub fn is_live(&self, record: &PartitionRecord) -> Result<bool, LedgerError> {
+        Ok(self.store.size(&record.path())? == Some(record.bytes))
+    }
+
+    /// Writes the record of a run, at its start and at its end.
+    pub fn record_run(&mut self, run: RunRecord) -> Result<(), LedgerError> {
+        write_json(&self.store, &format!("{RUNS_FOLDER}/{}.json", run.run_id), &run)?;
+        self.runs.insert(run.run_id.clone(), run);
+        Ok(())
+    }
+
+    /// Runs whose record cannot be read.
+    pub fn unreadable_runs(&self) -> impl Iterator<Item = &str> {
+        self.unreadable_runs.iter().map(String::as_str)
+    }
+
+    /// Identifiers of the runs with this key since the last one that ended well: the pieces of one interrupted job.
+    ///
+    /// A run whose record is lost may have been the one that ended well, so nothing older than it counts: days are then
+    /// fetched again, which costs calls but is never wrong.
+    pub fn unfinished_runs(&self, resume_key: &str) -> Vec<String> {
+        let lost = self.unreadable_runs.last();
+        let known = self.runs.values().rev();
+        let since_loss = known
+            .take_while(|run| lost.is_none_or(|lost| *lost < run.run_id) && !run.parameters.contains_key(LOST_RUNS));
+        let alike = since_loss.filter(|run| run.resume_key == resume_key);
+        alike.take_while(|run| run.outcome != RunOutcome::Ok).map(|run| run.run_id.clone()).collect()
+    }
+
+    /// Records of a publication under way, or of one that was interrupted; none if the file is damaged.
+    pub(super) fn pending(&self) -> Result<Vec<PartitionRecord>, LedgerError> {
+        let Some(content) = self.store.get(PENDING_FILE)? else { return Ok(Vec::new()) };
+        Ok(serde_json::from_slice(&content).unwrap_or_default())
+    }
+
+    /// Files of the ledger beside the records that cannot be read, so that the next run would stop at them.
+    pub fn damaged_files(&self) -> Result<Vec<String>, LedgerError> {
+        let version = read_json::<VersionFile>(&self.store, VERSION_FILE).map(drop);
+        let pending = read_json::<Vec<PartitionRecord>>(&self.store, PENDING_FILE).map(drop);
+        let mut damaged = Vec::new();
+        for read in [version, pending] {
+            match read {
+                Ok(()) => {}
+                Err(LedgerError::Damaged { file, .. }) => damaged.push(file),
+                Err(error) => return Err(error),
+            }
+        }
+        damaged.extend(self.unreadable_runs.iter().map(|run_id| format!("{RUNS_FOLDER}/{run_id}.json")));
+        Ok(damaged)
+    }
+}
+
+/// Every partitions file, with its table. What other programs leave in folders (`.DS_Store`) is not ours.
+pub(super) fn month_files(store: &Store) -> Result<Vec<(String, String)>, LedgerError> {
+    let mut files = Vec::new();
+    for table in store.list(PARTITIONS_FOLDER)?.into_iter().filter(|name| !name.contains('.')) {
+        let months = store.list(&format!("{PARTITIONS_FOLDER}/{table}"))?;
+        let ours = months.into_iter().filter(|name| is_ledger_file(name));
+        files.extend(ours.map(|month| (table.clone(), format!("{PARTITIONS_FOLDER}/{table}/{month}"))));
+    }
+    Ok(files)
+}
+
+/// Every run's file, with its identifier.
+pub(super) fn run_files(store: &Store) -> Result<Vec<(String, String)>, LedgerError> {
+    let names = store.list(RUNS_FOLDER)?.into_iter().filter(|name| is_ledger_file(name));
+    let files = names.map(|name| (name.trim_end_matches(".json").to_owned(), format!("{RUNS_FOLDER}/{name}")));
+    Ok(files.collect())
+}
+
+fn is_ledger_file(name: &str) -> bool {
+    name.strip_suffix(".json").is_some_and(|stem| !stem.starts_with('.'))
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(store: &Store, file: &str) -> Result<Option<T>, LedgerError> {
+    let Some(content) = store.get(file)? else { return Ok(None) };
+    let parsed = serde_json::from_slice(&content);
+    parsed.map(Some).map_err(|source| LedgerError::Damaged { file: file.to_owned(), source })
+}
+
+pub(super) fn write_json<T: Serialize>(store: &Store, file: &str, value: &T) -> Result<(), LedgerError> {
+    let damaged = |source| LedgerError::Damaged { file: file.to_owned(), source };
+    let mut content = serde_json::to_vec_pretty(value).map_err(damaged)?;
+    content.push(b'\n');
+    Ok(store.put(file, &content)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn record(date: &str, run_id: &str, sha256: &str, clicks: &str) -> PartitionRecord {
+        PartitionRecord {
+            table: "t".to_owned(),
+            date: date.parse().expect("a date"),
+            rows: 1,
+            bytes: 1,
+            sha256: sha256.to_owned(),
+            sums: [("clicks".to_owned(), clicks.to_owned())].into(),
+            run_id: run_id.to_owned(),
+            pulled_at: DateTime::UNIX_EPOCH,
+            calls: 1,
+            status: PartitionStatus::Provisional,
+            without_advertisers: Vec::new(),
+            differences: Vec::new(),
+            history: Vec::new(),
+        }
+    }
+
+    fn run(run_id: &str, outcome: RunOutcome) -> RunRecord {
+        RunRecord {
+            format_version: FORMAT_VERSION,
+            run_id: run_id.to_owned(),
+            command: "backfill".to_owned(),
+            parameters: BTreeMap::new(),
+            resume_key: "k".to_owned(),
+            started_at: DateTime::UNIX_EPOCH,
+            finished_at: None,
+            outcome,
+            calls: BTreeMap::new(),
+            retries: 0,
+            waited_secs: 0.0,
+            partitions: 0,
+            errors: Vec::new(),
+        }
+    }
+
+    fn staged(store: &Store, content: &str) -> Staged {
+        let mut staged = store.stage().expect("staged");
+        staged.write_all(content.as_bytes()).expect("written");
+        staged
+    }
+
+    fn output() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let store = Store::open(folder.path()).expect("an output folder");
+        (folder, store)
+    }
+
+    #[test]
+    fn a_changed_sum_is_kept_as_history_and_an_unchanged_one_is_not() {
+        let (_folder, store) = output();
+        let mut ledger = Ledger::open(&store).expect("an empty ledger");
+        for (run, clicks) in [("r1", "10"), ("r2", "10"), ("r3", "12")] {
+            ledger.publish(vec![(staged(&store, clicks), record("2026-11-01", run, "x", clicks))]).expect("published");
+        }
+        let reread = Ledger::read(&store).expect("readable");
+        let history = &reread.partition("t", "2026-11-01".parse().expect("a date")).expect("recorded").history;
+        assert_eq!(history.len(), 1);
+        assert_eq!(history[0].run_id, "r2");
+        assert_eq!(history[0].sums["clicks"], "10");
+    }
+
+    #[test]
+    fn after_a_crash_between_rename_and_record_the_next_run_records_what_is_live() {
+        let (_folder, store) = output();
+        drop(Ledger::open(&store).expect("an empty ledger"));
+        let live = staged(&store, "new");
+        let records =
+            [record("2026-11-01", "r1", &live.checksum(), "1"), record("2026-11-02", "r1", "never renamed", "1")];
+        write_json(&store, PENDING_FILE, &records.to_vec()).expect("written");
+        store.publish(live, &records[0].path()).expect("published");
+        let ledger = Ledger::open(&store).expect("readable");
+        assert_eq!(ledger.partitions("t").map(|record| record.date).collect::<Vec<_>>(), [records[0].date]);
+        assert_eq!(store.get(PENDING_FILE).expect("readable"), None);
+    }
+
+    #[test]
+    fn a_newer_ledger_is_read_but_not_written() {
+        let (_folder, store) = output();
+        store.put(VERSION_FILE, br#"{"format_version": 99, "new_field": true}"#).expect("written");
+        assert!(Ledger::read(&store).is_ok());
+        assert!(matches!(Ledger::open(&store), Err(LedgerError::Newer { found: 99 })));
+    }
+
+    #[test]
+    fn a_damaged_ledger_says_how_to_rebuild_it() {
+        let (_folder, store) = output();
+        store.put("_ledger/partitions/t/2026-11.json", b"{\"format").expect("written");
+        let error = Ledger::open(&store).expect_err("damaged");
+        assert!(error.to_string().contains("status --rebuild"), "{error}");
+    }
+
+    #[test]
+    fn a_backfill_continues_from_runs_since_the_last_that_ended_well() {
+        let (_folder, store) = output();
+        let mut ledger = Ledger::open(&store).expect("an empty ledger");
+        let outcomes = [RunOutcome::Running, RunOutcome::Ok, RunOutcome::Partial, RunOutcome::Running];
+        for (number, outcome) in outcomes.into_iter().enumerate() {
+            ledger.record_run(run(&format!("r{number}"), outcome)).expect("written");
+        }
+        assert_eq!(ledger.unfinished_runs("k"), ["r3", "r2"]);
+        assert_eq!(ledger.unfinished_runs("other"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_damaged_run_record_stops_no_run_but_nothing_older_is_continued() {
+        let (_folder, store) = output();
+        let mut ledger = Ledger::open(&store).expect("an empty ledger");
+        for run_id in ["r1", "r2", "r3"] {
+            ledger.record_run(run(run_id, RunOutcome::Partial)).expect("written");
+        }
+        assert_eq!(ledger.unfinished_runs("k"), ["r3", "r2", "r1"]);
+        store.put("_ledger/runs/r2.json", b"{").expect("written");
+        store.put("_ledger/runs/.DS_Store", b"x").expect("written");
+        store.put("_ledger/partitions/.DS_Store", b"x").expect("written");
+        let ledger = Ledger::open(&store).expect("usable");
+        assert_eq!(ledger.unfinished_runs("k"), ["r3"]);
+        assert_eq!(ledger.damaged_files().expect("readable"), ["_ledger/runs/r2.json"]);
+    }
+
+    #[test]
+    fn every_damage_that_stops_a_run_says_how_to_rebuild() {
+        for file in [VERSION_FILE, PENDING_FILE, "_ledger/partitions/t/2026-11.json"] {
+            for content in [&b"{\"format"[..], b"", b"\x00\x00\x00", b"{\"format_version\":\"x\"}"] {
+                let (_folder, store) = output();
+                store.put(file, content).expect("written");
+                let error = Ledger::open(&store).expect_err("damaged");
+                assert!(error.to_string().contains("status --rebuild"), "{file}: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The ledger from the files: for an output whose ledger was lost or damaged. Only the holder of the run lock may.
+//!
+//! A record that can still be read and whose file has the checksum it says is kept as it is. For every other file the
+//! record is made anew from the file: size, checksum, rows, sums of the additive columns, and what its footer says of
+//! run, time, date and advertisers left out. What no file knows is lost: the history of restatements and where sums
+//! were not Criteo's totals.
+//!
+//! It never touches a data file, and no file of the ledger goes without a copy in `_ledger/damaged`. A file that is not
+//! ours, or cannot be read, is reported and gets no record. A file whose record is known but whose content is not what
+//! that very run wrote is damaged: it is not recorded as if it were sound.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use super::book::{
+    FORMAT_VERSION, LOST_RUNS, Ledger, LedgerError, PENDING_FILE, PartitionRecord, PartitionStatus, PartitionsFile,
+    RUNS_FOLDER, RunOutcome, RunRecord, VERSION_FILE, VersionFile, month_files, partition_path, run_files, write_json,
+};
+use super::files::DataFiles;
+use crate::catalog::{ColumnType, Table};
+use crate::dates::{is_provisional, today};
+use crate::error::error_chain;
+use crate::store::Store;
+use crate::table::footer::{self, Footer};
+
+const DAMAGED_FOLDER: &str = "_ledger/damaged";
+
+/// What a rebuild has to know besides the files.
+pub struct Rebuild<'r> {
+    /// The output.
+    pub store: &'r Store,
+    /// Identifier of this rebuild, which is recorded as a run.
+    pub run_id: &'r str,
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// Tables of the catalogue and the configuration, for additive columns and look-backs.
+    pub tables: &'r [Table],
+    /// Today, in the report time zone.
+    pub as_of: NaiveDate,
+    /// The report time zone.
+    pub timezone: Tz,
+    /// Look-back of tables that have none of their own.
+    pub lookback_days: u32,
+}
+
+/// A partition or path that got no record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    /// Where, below the output.
+    pub path: String,
+    /// Why, and what to do.
+    pub message: String,
+    /// Whether data is missing now; otherwise the path was never ours.
+    pub is_loss: bool,
+}
+
+/// What a rebuild did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Rebuilt {
+    /// Partitions whose record was kept as it was.
+    pub kept: u64,
+    /// Partitions whose record was made from the file, by table.
+    pub reconstructed: BTreeMap<String, u64>,
+    /// Runs whose record was kept.
+    pub runs: u64,
+    /// Copies of the damaged files that were replaced.
+    pub moved_aside: Vec<String>,
+    /// What got no record.
+    pub dropped: Vec<Dropped>,
+}
+
+impl Rebuild<'_> {
+    /// Rebuilds the ledger, records that it did, and returns it with what was done.
+    pub fn run(&self) -> Result<(Ledger, Rebuilt), LedgerError> {
+        let salvage = Salvage::read(self.store)?;
+        let mut rebuilt = Rebuilt { runs: salvage.runs.len() as u64, ..Rebuilt::default() };
+        let files = DataFiles::list(self.store)?;
+        let mut partitions: BTreeMap<String, BTreeMap<NaiveDate, PartitionRecord>> = BTreeMap::new();
+        for (table, date) in &files.partitions {
+            match self.record(table, *date, &salvage, &mut rebuilt)? {
+                Ok(record) => drop(partitions.entry(table.clone()).or_default().insert(*date, record)),
+                Err(dropped) => rebuilt.dropped.push(dropped),
+            }
+        }
+        let seen: BTreeSet<&(String, NaiveDate)> = files.partitions.iter().collect();
+        let lost = salvage.records.keys().filter(|partition| !seen.contains(partition));
+        rebuilt.dropped.extend(lost.map(|(table, date)| Dropped {
+            path: partition_path(table, *date),
+            message: "was recorded, but there is no file: the next pull fetches it if it is due".to_owned(),
+            is_loss: true,
+        }));
+        rebuilt.dropped.extend(files.strangers.into_iter().map(|stranger| Dropped {
+            path: stranger.path,
+            message: "not written by this program; a loader that reads the folder reads it too".to_owned(),
+            is_loss: false,
+        }));
+        rebuilt.moved_aside = salvage.move_aside(self.store, self.run_id)?;
+        let mut ledger = Ledger::of_records(self.store, partitions, salvage.runs.clone());
+        self.replace(&ledger, &salvage)?;
+        ledger.record_run(self.run_record(&salvage, &rebuilt))?;
+        Ok((ledger, rebuilt))
+    }
+
+    /// The record of one file: the one that was kept, or one made from the file.
+    fn record(
+        &self,
+        table: &str,
+        date: NaiveDate,
+        salvage: &Salvage,
+        rebuilt: &mut Rebuilt,
+    ) -> Result<Result<PartitionRecord, Dropped>, LedgerError> {
+        let path = partition_path(table, date);
+        let bytes = self.store.size(&path)?.unwrap_or_default();
+        let sha256 = self.store.checksum(&path)?.unwrap_or_default();
+        let file = LiveFile { table, date, path, bytes, sha256 };
+        let known = salvage.records.get(&(table.to_owned(), date)).map_or(&[][..], Vec::as_slice);
+        if let Some(record) = known.iter().rfind(|record| record.sha256 == file.sha256) {
+            rebuilt.kept += 1;
+            return Ok(Ok(record.clone()));
+        }
+        let made = self.reconstruct(file, known, salvage);
+        if made.is_ok() {
+            *rebuilt.reconstructed.entry(table.to_owned()).or_default() += 1;
+        }
+        Ok(made)
+    }
+
+    /// A record made from the file; what was known of the partition before becomes its history.
+    fn reconstruct(
+        &self,
+        file: LiveFile<'_>,
+        known: &[PartitionRecord],
+        salvage: &Salvage,
+    ) -> Result<PartitionRecord, Dropped> {
+        let LiveFile { table, date, path, bytes, sha256 } = file;
+        let lost = |what: &str| {
+            let message = format!("{what}: {}", self.fetch_again(table, date));
+            Dropped { path: path.clone(), message, is_loss: true }
+        };
+        let opened = File::open(self.store.path(&path)).map_err(|error| lost(&error.to_string()))?;
+        let (footer, sums) =
+            Footer::read_all(opened, &self.additive(table)).map_err(|error| lost(&error_chain(&error)))?;
+        let provenance = Provenance::of(&footer, table).map_err(|message| Dropped {
+            path: path.clone(),
+            message,
+            is_loss: false,
+        })?;
+        let written = (provenance.run_id.as_str(), provenance.pulled_at);
+        if known.iter().any(|record| (record.run_id.as_str(), record.pulled_at) == written) {
+            return Err(lost("the content is not what was written"));
+        }
+        let record = PartitionRecord {
+            table: table.to_owned(),
+            date,
+            rows: footer.rows,
+            bytes,
+            sha256,
+            sums,
+            status: self.status(table, date, &provenance, salvage),
+            run_id: provenance.run_id,
+            pulled_at: provenance.pulled_at,
+            calls: provenance.calls,
+            without_advertisers: provenance.without_advertisers,
+            differences: Vec::new(),
+            history: Vec::new(),
+        };
+        Ok(match known.last() {
+            Some(before) => record.after(before),
+            None => record,
+        })
+    }
+
+    fn fetch_again(&self, table: &str, date: NaiveDate) -> String {
+        if self.table(table).is_some_and(|table| !table.is_report()) {
+            return "the past cannot be asked for; restore it from a copy, or remove it".to_owned();
+        }
+        format!("run `criteo-source backfill --from {date} --to {date} --tables {table} --force`")
+    }
+
+    fn table(&self, name: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.name == name)
+    }
+
+    /// Names of the columns that are added up: those of a report, as when it is pulled.
+    fn additive(&self, table: &str) -> Vec<&str> {
+        let columns = self.table(table).filter(|table| table.is_report()).map_or(&[][..], |table| &table.columns);
+        let is_summed = |column_type: &ColumnType| matches!(column_type, ColumnType::Integer | ColumnType::Numeric);
+        let additive = columns.iter().filter(|column| column.additive && is_summed(&column.column_type));
+        additive.map(|column| column.name.as_str()).collect()
+    }
+
+    /// Provisional where the day was still within the look-back when it was pulled. Where neither the file nor a run
+    /// says what was today then, the earlier of now and the time of the pull is taken: rather provisional than final.
+    fn status(&self, name: &str, date: NaiveDate, provenance: &Provenance, salvage: &Salvage) -> PartitionStatus {
+        let table = self.table(name);
+        if table.is_some_and(|table| !table.is_report()) {
+            return PartitionStatus::Final;
+        }
+        let run_date = || salvage.runs.get(&provenance.run_id)?.parameters.get("as_of")?.parse().ok();
+        let pulled_on = || today(provenance.pulled_at, self.timezone).min(self.as_of);
+        let as_of = provenance.as_of.or_else(run_date).unwrap_or_else(pulled_on);
+        let lookback_days = table.and_then(|table| table.lookback_days).unwrap_or(self.lookback_days);
+        if is_provisional(date, as_of, lookback_days) { PartitionStatus::Provisional } else { PartitionStatus::Final }
+    }
+
+    /// Writes the new files over the old ones, and removes what is left of the old: each file is damaged or whole at
+    /// any moment, so a rebuild that was killed can be repeated.
+    fn replace(&self, ledger: &Ledger, salvage: &Salvage) -> Result<(), LedgerError> {
+        let written = ledger.write_all()?;
+        for file in salvage.month_files.iter().filter(|file| !written.contains(*file)) {
+            self.store.remove(file)?;
+        }
+        for run_id in &salvage.lost_runs {
+            self.store.remove(&format!("{RUNS_FOLDER}/{run_id}.json"))?;
+        }
+        self.store.remove(PENDING_FILE)?;
+        write_json(self.store, VERSION_FILE, &VersionFile { format_version: FORMAT_VERSION })
+    }
+
+    fn run_record(&self, salvage: &Salvage, rebuilt: &Rebuilt) -> RunRecord {
+        let mut parameters = BTreeMap::from([("as_of".to_owned(), self.as_of.to_string())]);
+        if !salvage.lost_runs.is_empty() {
+            parameters.insert(LOST_RUNS.to_owned(), salvage.lost_runs.join(","));
+        }
+        let errors: Vec<String> = rebuilt
+            .dropped
+            .iter()
+            .filter(|dropped| dropped.is_loss)
+            .map(|dropped| format!("`{}`: {}", dropped.path, dropped.message))
+            .collect();
+        RunRecord {
+            format_version: FORMAT_VERSION,
+            run_id: self.run_id.to_owned(),
+            command: "status --rebuild".to_owned(),
+            parameters,
+            resume_key: String::new(),
+            started_at: self.now,
+            finished_at: Some(self.now),
+            outcome: if errors.is_empty() { RunOutcome::Ok } else { RunOutcome::Partial },
+            calls: BTreeMap::new(),
+            retries: 0,
+            waited_secs: 0.0,
+            partitions: rebuilt.reconstructed.values().sum(),
+            errors,
+        }
+    }
+}
+
+/// A data file, by its size and checksum.
+struct LiveFile<'f> {
+    table: &'f str,
+    date: NaiveDate,
+    path: String,
+    bytes: u64,
+    sha256: String,
+}
+
+/// What a footer says, as far as a record needs it.
+struct Provenance {
+    run_id: String,
+    pulled_at: DateTime<Utc>,
+    as_of: Option<NaiveDate>,
+    calls: u64,
+    without_advertisers: Vec<String>,
+}
+
+impl Provenance {
+    /// Fails, saying why, for a file that this program did not write, or not for this table.
+    fn of(footer: &Footer, table: &str) -> Result<Self, String> {
+        let written_for = footer.get(footer::TABLE).ok_or("not written by this program: move it away")?;
+        if written_for != table {
+            return Err(format!("was written for the table `{written_for}`: move it back there"));
+        }
+        let pulled_at = footer.get(footer::PULLED_AT).and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+        let (Some(run_id), Some(pulled_at)) = (footer.get(footer::RUN_ID), pulled_at) else {
+            return Err("its footer does not say which run wrote it when: move it away".to_owned());
+        };
+        let advertisers = footer.get(footer::WITHOUT_ADVERTISERS).unwrap_or_default().split(',');
+        Ok(Self {
+            run_id: run_id.to_owned(),
+            pulled_at: pulled_at.with_timezone(&Utc),
+            as_of: footer.get(footer::AS_OF).and_then(|date| date.parse().ok()),
+            calls: footer.get(footer::CALLS).and_then(|calls| calls.parse().ok()).unwrap_or(0),
+            without_advertisers: advertisers.filter(|id| !id.is_empty()).map(str::to_owned).collect(),
+        })
+    }
+}
+
+/// What of the old ledger can be read.
+#[derive(Default)]
+struct Salvage {
+    /// What is known of each partition: the recorded, then the pending.
+    records: BTreeMap<(String, NaiveDate), Vec<PartitionRecord>>,
+    runs: BTreeMap<String, RunRecord>,
+    month_files: Vec<String>,
+    lost_runs: Vec<String>,
+    /// Path and content of what cannot be read.
+    damaged: Vec<(String, Vec<u8>)>,
+}
+
+/// A partitions file of which some records cannot be read.
+#[derive(Deserialize)]
+struct TornPartitions {
+    partitions: BTreeMap<String, serde_json::Value>,
+}
+
+impl Salvage {
+    fn read(store: &Store) -> Result<Self, LedgerError> {
+        let mut salvage = Self::default();
+        salvage.parse::<VersionFile>(store, VERSION_FILE)?;
+        for (_, file) in month_files(store)? {
+            match salvage.parse::<PartitionsFile>(store, &file)? {
+                Some(content) => content.partitions.into_values().for_each(|record| salvage.add(record)),
+                None => salvage.add_torn(),
+            }
+            salvage.month_files.push(file);
+        }
+        let pending = salvage.parse::<Vec<PartitionRecord>>(store, PENDING_FILE)?;
+        pending.into_iter().flatten().for_each(|record| salvage.add(record));
+        for (run_id, file) in run_files(store)? {
+            match salvage.parse::<RunRecord>(store, &file)? {
+                Some(run) => drop(salvage.runs.insert(run.run_id.clone(), run)),
+                None => salvage.lost_runs.push(run_id),
+            }
+        }
+        Ok(salvage)
+    }
+
+    fn add(&mut self, record: PartitionRecord) {
+        self.records.entry((record.table.clone(), record.date)).or_default().push(record);
+    }
+
+    /// Takes what can be read of the file that was found damaged last.
+    fn add_torn(&mut self) {
+        let torn = self.damaged.last().and_then(|(_, content)| serde_json::from_slice::<TornPartitions>(content).ok());
+        let values = torn.into_iter().flat_map(|torn| torn.partitions.into_values());
+        let records: Vec<PartitionRecord> = values.filter_map(|value| serde_json::from_value(value).ok()).collect();
+        for record in records {
+            self.add(record);
+        }
+    }
+
+    /// The content of a file, or `None` after noting that it is damaged; what a newer program wrote is refused.
+    fn parse<T: serde::de::DeserializeOwned>(&mut self, store: &Store, file: &str) -> Result<Option<T>, LedgerError> {
+        let Some(content) = store.get(file)? else { return Ok(None) };
+        if let Ok(VersionFile { format_version }) = serde_json::from_slice(&content)
+            && format_version > FORMAT_VERSION
+        {
+            return Err(LedgerError::Newer { found: format_version });
+        }
+        let parsed = serde_json::from_slice(&content).ok();
+        if parsed.is_none() {
+            self.damaged.push((file.to_owned(), content));
+        }
+        Ok(parsed)
+    }
+
+    /// Copies what is damaged to where nobody stumbles over it; the originals are replaced or removed afterwards.
+    fn move_aside(&self, store: &Store, run_id: &str) -> Result<Vec<String>, LedgerError> {
+        let mut copies = Vec::new();
+        for (file, content) in &self.damaged {
+            let copy = format!("{DAMAGED_FOLDER}/{run_id}/{}", file.trim_start_matches("_ledger/"));
+            store.put(&copy, content)?;
+            copies.push(copy);
+        }
+        Ok(copies)
+    }
+}

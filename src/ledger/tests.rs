@@ -1,0 +1,354 @@
+//! Rebuilding and verifying, against files written the way a run writes them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, new_null_array};
+use arrow::datatypes::{DataType, Schema};
+use arrow::record_batch::RecordBatch;
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::*;
+use crate::catalog::{Catalog, Table, TableOverrides};
+use crate::store::Store;
+use crate::table::columns::{Rows, Value};
+use crate::table::decode::ReportLayout;
+use crate::table::footer;
+use crate::table::parquet::{Provenance, write_batches, write_rows};
+use crate::table::schema::arrow_schema;
+
+const REPORT: &str = "ad_statistics_daily";
+const ENTITY: &str = "campaigns";
+const AS_OF: &str = "2026-11-22";
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().expect("a date")
+}
+
+fn table(name: &str) -> Table {
+    Catalog::get().resolve(name, &TableOverrides::default()).expect("a built-in table").0
+}
+
+/// An output that a run has written to.
+struct Output {
+    _folder: tempfile::TempDir,
+    store: Store,
+    tables: [Table; 2],
+}
+
+impl Output {
+    /// Two days of a report, one of them final, and a snapshot; the advertiser 9 was refused.
+    fn pulled() -> Self {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let store = Store::open(folder.path()).expect("an output folder");
+        let output = Self { _folder: folder, store, tables: [table(REPORT), table(ENTITY)] };
+        let mut ledger = Ledger::open(&output.store).expect("an empty ledger");
+        output.publish(&mut ledger, "run-1", "2026-09-01", 3);
+        output.publish(&mut ledger, "run-1", "2026-11-20", 5);
+        output.publish_snapshot(&mut ledger);
+        ledger.record_run(run("run-1")).expect("recorded");
+        output
+    }
+
+    fn provenance(run_id: &str) -> Provenance {
+        let parameters = [(footer::AS_OF, AS_OF), (footer::CALLS, "7"), (footer::WITHOUT_ADVERTISERS, "9")];
+        Provenance {
+            api_version: "2026-07".to_owned(),
+            run_id: run_id.to_owned(),
+            pulled_at: DateTime::from_timestamp(1_800_000_000, 123_456_789).expect("an instant"),
+            parameters: parameters.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        }
+    }
+
+    fn record(table: &str, date: &str, run_id: &str) -> PartitionRecord {
+        PartitionRecord {
+            table: table.to_owned(),
+            date: day(date),
+            rows: 0,
+            bytes: 0,
+            sha256: String::new(),
+            sums: BTreeMap::new(),
+            run_id: run_id.to_owned(),
+            pulled_at: Self::provenance(run_id).pulled_at,
+            calls: 7,
+            status: PartitionStatus::Final,
+            without_advertisers: vec!["9".to_owned()],
+            differences: Vec::new(),
+            history: Vec::new(),
+        }
+    }
+
+    /// A day of the report with `rows` rows, each of one click at a cost of a third, more or less.
+    fn publish(&self, ledger: &mut Ledger, run_id: &str, date: &str, rows: u32) {
+        let table = &self.tables[0];
+        let layout = ReportLayout::new(table, chrono_tz::UTC, "USD").expect("a report");
+        let columns = report_columns(&layout, day(date), rows);
+        let order: Vec<u32> = (0..rows).collect();
+        let staged = self.store.stage().expect("staged");
+        let mut staged = write_rows(table, &columns, &order, &Self::provenance(run_id), staged).expect("written");
+        staged.close().expect("closed");
+        let mut record = Self::record(REPORT, date, run_id);
+        record.rows = rows.into();
+        (record.bytes, record.sha256) = (staged.bytes(), staged.checksum());
+        record.status = if date < "2026-10-01" { PartitionStatus::Final } else { PartitionStatus::Provisional };
+        let additive = layout.columns().zip(columns.columns()).filter(|(column, _)| column.additive);
+        record.sums = additive
+            .filter_map(|(column, buffer)| {
+                Some((column.name.clone(), crate::table::numeric::format_numeric(buffer.sum_billionths()?)))
+            })
+            .collect();
+        assert_eq!(record.sums["clicks"], rows.to_string());
+        ledger.publish(vec![(staged, record)]).expect("published");
+    }
+
+    fn publish_snapshot(&self, ledger: &mut Ledger) {
+        let table = &self.tables[1];
+        let schema = Arc::new(arrow_schema(table));
+        let batch = empty(&schema);
+        let staged = self.store.stage().expect("staged");
+        let batches = std::iter::once(Ok(batch));
+        let mut staged = write_batches(table, &schema, batches, &Self::provenance("run-1"), staged).expect("written");
+        staged.close().expect("closed");
+        let mut record = Self::record(ENTITY, AS_OF, "run-1");
+        (record.bytes, record.sha256) = (staged.bytes(), staged.checksum());
+        ledger.publish(vec![(staged, record)]).expect("published");
+    }
+
+    fn rebuild(&self) -> Result<Rebuilt, LedgerError> {
+        let rebuild = Rebuild {
+            store: &self.store,
+            run_id: "run-9",
+            now: DateTime::UNIX_EPOCH,
+            tables: &self.tables,
+            as_of: day(AS_OF),
+            timezone: chrono_tz::UTC,
+            lookback_days: 30,
+        };
+        rebuild.run().map(|(_, rebuilt)| rebuilt)
+    }
+
+    fn verify(&self) -> Vec<(Problem, String)> {
+        let tables = Tables { wanted: &|_| true, is_snapshot: &|name| name == ENTITY };
+        let ledger = Ledger::read(&self.store).expect("readable");
+        let verification = verify(&self.store, &ledger, tables).expect("verified");
+        verification.findings.into_iter().map(|finding| (finding.problem, finding.path)).collect()
+    }
+
+    fn records(&self) -> Vec<PartitionRecord> {
+        let ledger = Ledger::read(&self.store).expect("readable");
+        ledger.tables().flat_map(|table| ledger.partitions(table)).cloned().collect()
+    }
+
+    fn remove_ledger(&self) {
+        std::fs::remove_dir_all(self.store.path("_ledger")).expect("removed");
+        Store::open(self.store.root()).expect("an output folder");
+    }
+
+    fn put(&self, file: &str, content: &[u8]) {
+        self.store.put(file, content).expect("written");
+    }
+}
+
+fn run(run_id: &str) -> RunRecord {
+    RunRecord {
+        format_version: FORMAT_VERSION,
+        run_id: run_id.to_owned(),
+        command: "pull".to_owned(),
+        parameters: BTreeMap::new(),
+        resume_key: "k".to_owned(),
+        started_at: DateTime::<Utc>::UNIX_EPOCH,
+        finished_at: None,
+        outcome: RunOutcome::Partial,
+        calls: BTreeMap::new(),
+        retries: 0,
+        waited_secs: 0.0,
+        partitions: 3,
+        errors: Vec::new(),
+    }
+}
+
+fn report_columns(layout: &ReportLayout, date: NaiveDate, rows: u32) -> Rows {
+    let mut columns = layout.empty_rows();
+    for row in 0..rows {
+        let id = row.to_string();
+        let values = layout.columns().map(|column| match column.name.as_str() {
+            "day" => Value::Date(crate::table::decode::days_since_epoch(date)),
+            "clicks" => Value::Integer(1),
+            "advertiser_cost" => Value::Numeric(333_333_333 + i128::from(row)),
+            name if name.ends_with("_id") => Value::Text(&id),
+            "currency" => Value::Text("USD"),
+            _ => Value::Null,
+        });
+        assert_eq!(columns.push(values), Ok(()), "values fit");
+    }
+    columns
+}
+
+fn empty(schema: &Arc<Schema>) -> RecordBatch {
+    let columns: Vec<ArrayRef> =
+        schema.fields().iter().map(|field| new_null_array(&DataType::clone(field.data_type()), 0)).collect();
+    RecordBatch::try_new(Arc::clone(schema), columns).expect("a batch without rows")
+}
+
+const MONTH: &str = "_ledger/partitions/ad_statistics_daily/2026-11.json";
+const FILE: &str = "ad_statistics_daily/dt=2026-11-20/data.parquet";
+
+#[test]
+fn a_rebuild_of_a_lost_ledger_equals_the_original_for_reports_and_entities() {
+    let output = Output::pulled();
+    let original = output.records();
+    assert_eq!(original.len(), 3);
+    output.remove_ledger();
+    let rebuilt = output.rebuild().expect("rebuilt");
+    assert_eq!(rebuilt.reconstructed, [(REPORT.to_owned(), 2), (ENTITY.to_owned(), 1)].into());
+    assert_eq!((rebuilt.kept, rebuilt.dropped), (0, Vec::new()));
+    assert_eq!(output.records(), original);
+    assert_eq!(output.verify(), []);
+    Ledger::open(&output.store).expect("usable");
+}
+
+#[test]
+fn a_rebuild_keeps_what_can_be_read_history_included() {
+    let output = Output::pulled();
+    let mut ledger = Ledger::open(&output.store).expect("readable");
+    output.publish(&mut ledger, "run-2", "2026-11-20", 6);
+    output.put("_ledger/partitions/ad_statistics_daily/2026-09.json", b"{\"format_version\": 1, \"part");
+    let rebuilt = output.rebuild().expect("rebuilt");
+    assert_eq!((rebuilt.kept, rebuilt.runs), (2, 1));
+    assert_eq!(rebuilt.reconstructed, [(REPORT.to_owned(), 1)].into());
+    let records = output.records();
+    assert_eq!(records.iter().map(|record| record.history.len()).collect::<Vec<_>>(), [0, 1, 0]);
+}
+
+#[test]
+fn one_damaged_record_does_not_cost_the_others_of_its_month() {
+    let output = Output::pulled();
+    let content = output.store.get(MONTH).expect("read").expect("a month");
+    let text = String::from_utf8(content).expect("text");
+    let torn = text.replace("\"partitions\": {", "\"partitions\": {\"2026-11-19\": {\"table\": 1},");
+    output.put(MONTH, torn.as_bytes());
+    let rebuilt = output.rebuild().expect("rebuilt");
+    assert_eq!((rebuilt.kept, rebuilt.moved_aside.len()), (3, 1));
+}
+
+#[test]
+fn damaged_files_are_moved_aside_and_replaced_and_the_next_run_can_start() {
+    let damaged = ["_ledger/ledger.json", MONTH, "_ledger/pending.json", "_ledger/runs/run-1.json"];
+    for file in damaged {
+        let output = Output::pulled();
+        let original = output.records();
+        output.put(file, b"\0\0\0");
+        let rebuilt = output.rebuild().expect("rebuilt");
+        let copy = file.replace("_ledger/", "_ledger/damaged/run-9/");
+        assert_eq!(rebuilt.moved_aside, [copy.as_str()]);
+        assert_eq!(output.store.get(&copy).expect("read"), Some(b"\0\0\0".to_vec()));
+        let ledger = Ledger::open(&output.store).expect("usable");
+        assert_eq!(ledger.damaged_files().expect("readable"), Vec::<String>::new());
+        assert_eq!(output.records(), original, "{file}");
+    }
+}
+
+#[test]
+fn nothing_older_than_a_lost_run_is_continued_after_a_rebuild() {
+    let output = Output::pulled();
+    output.put("_ledger/runs/run-2.json", b"");
+    output.rebuild().expect("rebuilt");
+    let mut ledger = Ledger::open(&output.store).expect("usable");
+    assert_eq!(ledger.unfinished_runs("k"), Vec::<String>::new());
+    ledger.record_run(run("run-10-later")).expect("recorded");
+    assert_eq!(ledger.runs().count(), 3);
+}
+
+#[test]
+fn a_rebuild_can_be_repeated() {
+    let output = Output::pulled();
+    output.remove_ledger();
+    output.rebuild().expect("rebuilt");
+    let once = output.records();
+    let again = output.rebuild().expect("rebuilt again");
+    assert_eq!((again.kept, output.records()), (3, once));
+}
+
+#[test]
+fn a_record_that_is_pending_for_a_live_file_is_kept() {
+    let output = Output::pulled();
+    let original = output.records();
+    let month = output.store.get(MONTH).expect("read").expect("a month");
+    let november: Vec<&PartitionRecord> = original.iter().filter(|record| record.date == day("2026-11-20")).collect();
+    output.put("_ledger/pending.json", &serde_json::to_vec(&november).expect("serialized"));
+    output.store.remove(MONTH).expect("removed");
+    assert_eq!(output.verify(), [], "a pending record is as good as a recorded one");
+    assert_eq!(output.rebuild().expect("rebuilt").kept, 3);
+    assert_eq!(output.store.get("_ledger/pending.json").expect("read"), None);
+    assert_eq!(output.store.get(MONTH).expect("read"), Some(month));
+}
+
+#[test]
+fn a_newer_ledger_is_not_rebuilt() {
+    for file in ["_ledger/ledger.json", MONTH, "_ledger/runs/run-1.json"] {
+        let output = Output::pulled();
+        output.put(file, b"{\"format_version\": 99}");
+        assert!(matches!(output.rebuild(), Err(LedgerError::Newer { found: 99 })), "{file}");
+        assert_eq!(output.store.get(file).expect("read"), Some(b"{\"format_version\": 99}".to_vec()));
+    }
+}
+
+#[test]
+fn files_of_others_and_unreadable_files_get_no_record() {
+    let output = Output::pulled();
+    output.remove_ledger();
+    output.put("ad_statistics_daily/dt=2026-11-18/data.parquet", b"no parquet");
+    let sound = output.store.get(FILE).expect("read").expect("a file");
+    output.put("device_statistics_daily/dt=2026-11-20/data.parquet", &sound);
+    output.put("ad_statistics_daily/dt=2026-11-20/part-0.parquet", b"x");
+    output.put("exports/mine.csv", b"x");
+    output.put("ad_statistics_daily/_SUCCESS", b"");
+    let rebuilt = output.rebuild().expect("rebuilt");
+    let dropped: Vec<_> = rebuilt.dropped.iter().map(|dropped| (dropped.path.as_str(), dropped.is_loss)).collect();
+    assert_eq!(
+        dropped,
+        [
+            ("ad_statistics_daily/dt=2026-11-18/data.parquet", true),
+            ("device_statistics_daily/dt=2026-11-20/data.parquet", false),
+            ("ad_statistics_daily/dt=2026-11-20/part-0.parquet", false),
+        ]
+    );
+    assert_eq!(output.records().len(), 3);
+}
+
+#[test]
+fn bit_rot_is_not_recorded_as_if_it_were_sound() {
+    let output = Output::pulled();
+    let mut content = output.store.get(FILE).expect("read").expect("a file");
+    // Somewhere in the footer's text: the file still opens.
+    let place = content.windows(7).position(|bytes| bytes == b"2026-07").expect("the API version");
+    content[place] = b'3';
+    output.put(FILE, &content);
+    let rebuilt = output.rebuild().expect("rebuilt");
+    assert_eq!(rebuilt.dropped.iter().map(|dropped| dropped.path.as_str()).collect::<Vec<_>>(), [FILE]);
+    assert!(rebuilt.dropped[0].message.contains("--force"), "{:?}", rebuilt.dropped);
+    assert_eq!(output.records().len(), 2);
+}
+
+#[test]
+fn verify_finds_bit_rot_missing_and_extra_files_and_changes_nothing() {
+    let output = Output::pulled();
+    assert_eq!(output.verify(), []);
+    let sound = output.store.get(FILE).expect("read").expect("a file");
+    let mut rotten = sound.clone();
+    let middle = rotten.len() / 2;
+    rotten[middle] ^= 1;
+    output.put(FILE, &rotten);
+    assert_eq!(output.verify(), [(Problem::WrongChecksum, FILE.to_owned())]);
+    output.put(FILE, &sound[..middle]);
+    assert_eq!(output.verify(), [(Problem::WrongSize, FILE.to_owned())]);
+    output.store.remove(FILE).expect("removed");
+    assert_eq!(output.verify(), [(Problem::Missing, FILE.to_owned())]);
+    output.put(FILE, &sound);
+    let extra = "ad_statistics_daily/dt=2026-11-19/data.parquet";
+    output.put(extra, &sound);
+    output.put("campaigns/dt=tomorrow/data.parquet", &sound);
+    let found = [(Problem::NoRecord, extra.to_owned()), (Problem::NotOurs, "campaigns/dt=tomorrow".to_owned())];
+    assert_eq!(output.verify(), found);
+    assert_eq!(output.store.get(extra).expect("read"), Some(sound));
+}
