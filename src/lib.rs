@@ -9,6 +9,7 @@
 pub mod auth;
 pub mod catalog;
 pub mod clock;
+pub mod criteo;
 pub mod dates;
 pub mod error;
 pub mod http;

@@ -1,0 +1,489 @@
+//! Calls to Criteo, judged: a whole report, a report at the cap, a list of resources, or a clear error.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use reqwest::{Method as HttpMethod, StatusCode, Url};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::requests::ReportRequest;
+use crate::catalog::{Catalog, Connector, Endpoint, EndpointId, Method, Pagination, QuotaClass, Report};
+use crate::clock::Deadline;
+use crate::error::error_chain;
+use crate::http::{BearerSource, Body, HttpClient, Problem, Quota, ReadError, Request, Response, SendError};
+use crate::json::{Json, JsonError};
+use crate::table::decode::{Asked, DecodeError, DecodedReport, ReportDecoder, ReportLayout};
+
+/// Largest list of resources read in one response. Entities are read whole; an account has at most thousands.
+const MAX_LIST_BYTES: usize = 256 << 20;
+/// Report bodies decoded at the same time: this bounds memory, not the number of requests under way.
+const CONCURRENT_BODIES: usize = 2;
+/// Chunks that wait between the socket and the decoder; a full channel stops the socket.
+const CHUNKS_IN_FLIGHT: usize = 8;
+
+/// What failed, as far as what to do next depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchErrorKind {
+    /// Client id, secret or refresh token were refused.
+    Credentials,
+    /// At least one advertiser of the request has not consented.
+    AdvertiserRefused,
+    /// The app lacks the scope of the endpoint.
+    ScopeRefused,
+    /// The request, or its answer, is too large for Criteo: a smaller one may do.
+    TooLarge,
+    /// Criteo will not answer this request, ever: a bad field, a removed version.
+    Rejected,
+    /// No answer after all attempts.
+    Unavailable,
+    /// The run's deadline passed.
+    DeadlinePassed,
+    /// An answer that makes no sense, or a value that does not fit.
+    Unreadable,
+}
+
+/// A call that failed for good.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct FetchError {
+    kind: FetchErrorKind,
+    source: Box<SendError>,
+}
+
+impl FetchError {
+    /// What failed.
+    pub fn kind(&self) -> FetchErrorKind {
+        self.kind
+    }
+
+    /// Criteo's identifier of the request, for their support.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.source.problem().and_then(Problem::trace_id)
+    }
+
+    /// The whole story on one line: what was asked, what came back, and what to do about it.
+    pub fn message(&self) -> String {
+        let reason = self.reason();
+        match self.remedy() {
+            Some(remedy) => format!("{reason}; {remedy}"),
+            None => reason,
+        }
+    }
+
+    /// What was asked and what came back, on one line.
+    pub fn reason(&self) -> String {
+        error_chain(&*self.source)
+    }
+
+    /// What to do about it, where the kind of failure says so.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self.kind {
+            FetchErrorKind::AdvertiserRefused => {
+                Some("the advertiser has not consented to this app, or withdrew: send its admin the app's consent link")
+            }
+            FetchErrorKind::ScopeRefused => Some(
+                "in Criteo's partner portal, give the app Read permission for Analytics, Campaigns and Creatives, and let the advertisers consent again",
+            ),
+            FetchErrorKind::Unavailable | FetchErrorKind::DeadlinePassed => {
+                Some("nothing is lost: the next run fetches what is missing")
+            }
+            FetchErrorKind::Credentials
+            | FetchErrorKind::TooLarge
+            | FetchErrorKind::Rejected
+            | FetchErrorKind::Unreadable => None,
+        }
+    }
+}
+
+impl From<SendError> for FetchError {
+    fn from(source: SendError) -> Self {
+        Self { kind: classify(&source), source: Box::new(source) }
+    }
+}
+
+fn classify(error: &SendError) -> FetchErrorKind {
+    match error {
+        SendError::Bearer { source, .. } => match source.downcast_ref::<crate::auth::AuthError>() {
+            Some(crate::auth::AuthError::DeadlinePassed) => FetchErrorKind::DeadlinePassed,
+            Some(error) if !error.is_permanent() => FetchErrorKind::Unavailable,
+            _ => FetchErrorKind::Credentials,
+        },
+        SendError::DeadlinePassed { .. } => FetchErrorKind::DeadlinePassed,
+        SendError::Body { .. } => FetchErrorKind::Unreadable,
+        SendError::Exhausted { .. } if is_unreadable(error) => FetchErrorKind::Unreadable,
+        SendError::Exhausted { .. } | SendError::Connect { .. } | SendError::Setup { .. } => {
+            FetchErrorKind::Unavailable
+        }
+        SendError::Refused { status, problem, .. } => match *status {
+            StatusCode::UNAUTHORIZED => FetchErrorKind::Credentials,
+            StatusCode::FORBIDDEN if concerns_advertiser(problem) => FetchErrorKind::AdvertiserRefused,
+            StatusCode::FORBIDDEN => FetchErrorKind::ScopeRefused,
+            StatusCode::PAYLOAD_TOO_LARGE => FetchErrorKind::TooLarge,
+            _ => FetchErrorKind::Rejected,
+        },
+        SendError::Redirected { .. } | SendError::Address { .. } => FetchErrorKind::Rejected,
+    }
+}
+
+/// An answer that came every time and was wrong every time is not an outage.
+fn is_unreadable(error: &SendError) -> bool {
+    error.reader_error::<DecodeError>().is_some() || error.reader_error::<JsonError>().is_some()
+}
+
+/// Criteo spells the code in three ways; all begin alike (dossier of the error types page, live answers).
+fn concerns_advertiser(problem: &Problem) -> bool {
+    problem.code().is_some_and(|code| code.starts_with("insufficient-advertiser"))
+}
+
+/// A warning Criteo sent along with a good answer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApiNotice {
+    /// Stable identifier.
+    pub code: String,
+    /// Criteo's words.
+    pub message: String,
+}
+
+/// What a report request brought.
+#[derive(Debug)]
+pub enum ReportAnswer {
+    /// All rows.
+    Whole(DecodedReport),
+    /// A response at the row cap: some rows are missing, nobody says which.
+    Capped {
+        /// Rows that were there.
+        rows: u64,
+    },
+}
+
+/// What a list request asks for.
+#[derive(Clone, Debug)]
+pub struct ListRequest {
+    /// Which endpoint.
+    pub endpoint: EndpointId,
+    /// The advertiser or ad set in the path.
+    pub parent_id: Option<String>,
+    /// The JSON body of a search.
+    pub body: Option<Vec<u8>>,
+    /// For messages.
+    pub what: String,
+}
+
+/// The pages of a list, as they came.
+#[derive(Clone, Debug, Default)]
+pub struct ListAnswer {
+    pages: Vec<Bytes>,
+    /// Calls made.
+    pub calls: u64,
+}
+
+impl ListAnswer {
+    /// All resources, in order; a resource served twice (a page shifted under us) appears twice.
+    pub fn resources(&self) -> Vec<Json<'_>> {
+        self.pages.iter().flat_map(|page| page_resources(page).unwrap_or_default()).collect()
+    }
+}
+
+/// The one way to call Criteo; cheap to clone.
+#[derive(Clone)]
+pub struct CriteoClient {
+    http: HttpClient,
+    connector: &'static Connector,
+    base_url: Url,
+    report_quota: Arc<Quota>,
+    default_quota: Arc<Quota>,
+    bearer: Arc<dyn BearerSource>,
+    deadline: Deadline,
+    bodies: Arc<Semaphore>,
+    notices: Arc<Mutex<BTreeSet<ApiNotice>>>,
+    row_caps: BTreeMap<EndpointId, u64>,
+}
+
+/// Everything a client is made of.
+pub struct ClientParts {
+    /// Sends.
+    pub http: HttpClient,
+    /// What there is to call.
+    pub connector: &'static Connector,
+    /// Where; the connector's own host or a proxy or sandbox.
+    pub base_url: Url,
+    /// Rate limit of reports.
+    pub report_quota: Arc<Quota>,
+    /// Rate limit of everything else.
+    pub default_quota: Arc<Quota>,
+    /// Access tokens.
+    pub bearer: Arc<dyn BearerSource>,
+    /// When the run must be over.
+    pub deadline: Deadline,
+    /// Row caps other than the connector's: for tests with small worlds.
+    pub row_caps: BTreeMap<EndpointId, u64>,
+}
+
+impl CriteoClient {
+    /// A client for one run.
+    pub fn new(parts: ClientParts) -> Self {
+        let ClientParts { http, connector, base_url, report_quota, default_quota, bearer, deadline, row_caps } = parts;
+        let bodies = Arc::new(Semaphore::new(CONCURRENT_BODIES));
+        let notices = Arc::default();
+        Self { http, connector, base_url, report_quota, default_quota, bearer, deadline, bodies, notices, row_caps }
+    }
+
+    /// The endpoint's declaration.
+    pub fn endpoint(&self, id: EndpointId) -> &'static Endpoint {
+        self.connector.endpoint(id)
+    }
+
+    /// Rows at which a response of this endpoint counts as cut, where that is known.
+    pub fn row_cap(&self, id: EndpointId) -> Option<u64> {
+        self.row_caps.get(&id).copied().or(self.endpoint(id).row_cap)
+    }
+
+    /// What Criteo warned of so far, each once.
+    pub fn notices(&self) -> Vec<ApiNotice> {
+        self.notices.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn note(&self, code: &str, message: String) {
+        let notice = ApiNotice { code: code.to_owned(), message };
+        self.notices.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(notice);
+    }
+
+    fn request(&self, endpoint: &Endpoint, parent_id: Option<&str>, body: Body, what: String) -> Request {
+        let path = match parent_id {
+            Some(id) => endpoint.path.replace("{advertiser-id}", id).replace("{ad-set-id}", id),
+            None => endpoint.path.clone(),
+        };
+        let base = self.base_url.as_str().trim_end_matches('/');
+        let url = format!("{base}/{}/{}", self.connector.api_version, path.trim_start_matches('/'));
+        let quota = match endpoint.quota {
+            QuotaClass::Report => &self.report_quota,
+            QuotaClass::Default => &self.default_quota,
+        };
+        let method = match endpoint.method {
+            Method::Get => HttpMethod::GET,
+            Method::Post => HttpMethod::POST,
+        };
+        let url = Url::parse(&url).expect("a base URL and a declared path make a URL");
+        let mut request = Request::new(method, url, what);
+        request.body = body;
+        request.quota = Some(Arc::clone(quota));
+        request.bearer = Some(Arc::clone(&self.bearer));
+        request.deadline = self.deadline;
+        request
+    }
+
+    /// Fetches one report, decoding while it streams in.
+    pub async fn report(
+        &self,
+        request: &ReportRequest,
+        layout: &Arc<ReportLayout>,
+        what: String,
+    ) -> Result<ReportAnswer, FetchError> {
+        let endpoint = self.endpoint(request.endpoint);
+        let cap = self.row_cap(request.endpoint);
+        let asked = Asked {
+            days: request.days,
+            disclosed: request.disclosed,
+            day_is_given: request.endpoint == EndpointId::TransactionsReport && request.days.len_days() == 1,
+        };
+        let call = self.request(endpoint, None, Body::Json(request.body().into()), what);
+        let answer = self
+            .http
+            .send(&call, |response| {
+                let decoder = ReportDecoder::new(Arc::clone(layout), asked.clone());
+                self.read_report(response, decoder, request.endpoint, cap)
+            })
+            .await?;
+        Ok(answer)
+    }
+
+    async fn read_report(
+        &self,
+        mut response: Response,
+        decoder: ReportDecoder,
+        report: EndpointId,
+        cap: Option<u64>,
+    ) -> Result<ReportAnswer, ReadError> {
+        self.note_headers(response.headers());
+        let _body = self.bodies.acquire().await.map_err(ReadError::fatal)?;
+        let (chunks, received) = mpsc::channel(CHUNKS_IN_FLIGHT);
+        let decoding = tokio::task::spawn_blocking(move || decode(received, decoder, cap));
+        let mut broken = None;
+        loop {
+            match response.chunk().await {
+                // The decoder may have seen enough: the cap, or an error.
+                Ok(Some(chunk)) => {
+                    if chunks.send(chunk).await.is_err() {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    broken = Some(error);
+                    break;
+                }
+            }
+        }
+        drop(chunks);
+        let decoded = decoding.await.map_err(ReadError::fatal)?;
+        if let Some(error) = broken {
+            return Err(error);
+        }
+        self.judge(decoded?, report)
+    }
+
+    /// Looks at what came beside the rows.
+    fn judge(&self, answer: ReportAnswer, endpoint: EndpointId) -> Result<ReportAnswer, ReadError> {
+        let ReportAnswer::Whole(report) = answer else { return Ok(answer) };
+        if let Some(errors) = &report.errors {
+            return Err(answered_with_errors(errors));
+        }
+        let mut is_capped = false;
+        if let Some(warnings) = &report.warnings {
+            for entry in notice_problem(warnings).entries() {
+                is_capped |= entry.code.as_deref() == Some("row-limit-exceeded");
+                self.note(entry.code.as_deref().unwrap_or("criteo_warning"), entry.to_string());
+            }
+        }
+        let fields: Vec<&str> =
+            report.unknown_fields.iter().map(String::as_str).filter(|name| !is_expected(endpoint, name)).collect();
+        if !fields.is_empty() {
+            self.note(
+                "unknown_fields",
+                format!("reports carry fields that no table stores: `{}`", fields.join("`, `")),
+            );
+        }
+        Ok(if is_capped { ReportAnswer::Capped { rows: report.rows } } else { ReportAnswer::Whole(report) })
+    }
+
+    /// Surfaces deprecation and sunset headers (Criteo docs, Versioning policy; whether they are sent is disputed).
+    fn note_headers(&self, headers: &HeaderMap) {
+        for name in ["deprecation", "sunset"] {
+            if let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) {
+                self.note("api_deprecation", format!("Criteo sent the header `{name}: {value}`"));
+            }
+        }
+    }
+
+    fn list_call(&self, request: &ListRequest) -> Request {
+        let endpoint = self.endpoint(request.endpoint);
+        let body = request.body.clone().map_or(Body::Empty, |body| Body::Json(body.into()));
+        self.request(endpoint, request.parent_id.as_deref(), body, request.what.clone())
+    }
+
+    /// Fetches only the first page of a list: enough to prove that it may be read.
+    pub async fn first_page(&self, request: &ListRequest) -> Result<ListAnswer, FetchError> {
+        let mut call = self.list_call(request);
+        if let Pagination::Offset { limit } = self.endpoint(request.endpoint).pagination {
+            call.url.set_query(Some(&format!("limit={limit}&offset=0")));
+        }
+        let page = self.http.send(&call, |response| self.read_page(response)).await?;
+        Ok(ListAnswer { pages: vec![page], calls: 1 })
+    }
+
+    /// Fetches one list, page by page until an empty one.
+    pub async fn list(&self, request: &ListRequest) -> Result<ListAnswer, FetchError> {
+        let endpoint = self.endpoint(request.endpoint);
+        let mut call = self.list_call(request);
+        let Pagination::Offset { limit } = endpoint.pagination else {
+            let page = self.http.send(&call, |response| self.read_page(response)).await?;
+            return Ok(ListAnswer { pages: vec![page], calls: 1 });
+        };
+        let mut answer = ListAnswer::default();
+        let mut seen = BTreeSet::new();
+        let mut offset = 0;
+        loop {
+            call.url.set_query(Some(&format!("limit={limit}&offset={offset}")));
+            let page = self.http.send(&call, |response| self.read_page(response)).await?;
+            answer.calls += 1;
+            let ids: Vec<String> = page_ids(&page);
+            // A server that ignores the offset would serve its first page for ever.
+            let is_news = ids.iter().map(|id| seen.insert(id.clone())).fold(false, |any, new| any | new);
+            offset += ids.len();
+            if !is_news {
+                return Ok(answer);
+            }
+            answer.pages.push(page);
+        }
+    }
+
+    async fn read_page(&self, response: Response) -> Result<Bytes, ReadError> {
+        self.note_headers(response.headers());
+        let body = response.bytes_limited(MAX_LIST_BYTES).await?;
+        let json = Json::parse(&body).map_err(ReadError::retry)?;
+        if let Some(errors) = json.get("errors").filter(|errors| errors.as_array().is_some_and(|list| !list.is_empty()))
+        {
+            return Err(answered_with_errors(errors.to_string().as_bytes()));
+        }
+        if let Some(warnings) = json.get("warnings").filter(|list| list.as_array().is_some_and(|list| !list.is_empty()))
+        {
+            for entry in notice_problem(warnings.to_string().as_bytes()).entries() {
+                self.note(entry.code.as_deref().unwrap_or("criteo_warning"), entry.to_string());
+            }
+        }
+        match json.get("data") {
+            Some(Json::Array(_) | Json::Object(_)) => {}
+            _ => return Err(ReadError::fatal(UnknownList)),
+        }
+        Ok(body)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the response has no `data`")]
+struct UnknownList;
+
+/// A 200 whose body says that it is an error.
+#[derive(Debug, thiserror::Error)]
+#[error("the server answered 200 with errors: {0}")]
+struct AnsweredWithErrors(Problem);
+
+fn answered_with_errors(errors: &[u8]) -> ReadError {
+    ReadError::retry(AnsweredWithErrors(notice_problem(errors)))
+}
+
+/// Whether a field that was not asked for comes along all the same: the other half of an id and name pair, or the
+/// currency (Criteo docs, Campaign statistics page).
+fn is_expected(endpoint: EndpointId, field: &str) -> bool {
+    let known = Report::of(endpoint).and_then(|report| Catalog::get().field(report, field));
+    known.is_some() || field.eq_ignore_ascii_case("Currency")
+}
+
+/// Entries of an `errors` or `warnings` list, both of which have the same shape.
+fn notice_problem(entries: &[u8]) -> Problem {
+    let body = [b"{\"errors\":".as_slice(), entries, b"}"].concat();
+    Problem::parse(StatusCode::OK, &HeaderMap::new(), &body)
+}
+
+fn decode(
+    mut received: mpsc::Receiver<Bytes>,
+    mut decoder: ReportDecoder,
+    cap: Option<u64>,
+) -> Result<ReportAnswer, ReadError> {
+    let failed = |error: DecodeError| {
+        if error.is_retryable() { ReadError::retry(error) } else { ReadError::fatal(error) }
+    };
+    while let Some(chunk) = received.blocking_recv() {
+        decoder.feed(&chunk).map_err(failed)?;
+        if cap.is_some_and(|cap| decoder.rows() >= cap) {
+            return Ok(ReportAnswer::Capped { rows: decoder.rows() });
+        }
+    }
+    decoder.finish().map(ReportAnswer::Whole).map_err(failed)
+}
+
+fn page_resources(page: &[u8]) -> Option<Vec<Json<'_>>> {
+    let Json::Object(members) = Json::parse(page).ok()? else { return None };
+    match members.into_iter().find(|(name, _)| name == "data")?.1 {
+        Json::Array(resources) => Some(resources),
+        resource @ Json::Object(_) => Some(vec![resource]),
+        _ => None,
+    }
+}
+
+fn page_ids(page: &[u8]) -> Vec<String> {
+    let resources = page_resources(page).unwrap_or_default();
+    resources.iter().map(|resource| resource.get("id").map(Json::to_string).unwrap_or_default()).collect()
+}

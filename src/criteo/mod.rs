@@ -1,0 +1,16 @@
+//! Criteo's API as this connector uses it: requests as Criteo wants them, answers judged once.
+//!
+//! Which endpoints exist is data (`connectors/criteo/connector.toml`); there is no way to call another one. Waiting and
+//! repeating belong to `http`, tokens to `auth`, rows to `table`.
+
+mod client;
+mod connection;
+mod requests;
+mod version;
+
+pub use client::{
+    ApiNotice, ClientParts, CriteoClient, FetchError, FetchErrorKind, ListAnswer, ListRequest, ReportAnswer,
+};
+pub use connection::{Calls, Connection, Usage};
+pub use requests::{ReportRequest, search_body};
+pub use version::{VERSION_REMEDY, VERSION_WARNING, VersionAge};
