@@ -16,6 +16,7 @@ pub mod http;
 pub mod json;
 pub mod ledger;
 pub mod progress;
+pub mod pull;
 pub mod secret;
 pub mod settings;
 pub mod store;

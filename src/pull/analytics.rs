@@ -1,0 +1,424 @@
+//! The analytics job: report tables, day by day, complete or not at all.
+//!
+//! Days are handed out in windows sized from what is known of rows per day. A response at the row cap is never
+//! accepted: a window of several days comes back and is cut smaller; a single day is asked for in parts (see
+//! [`super::fetch`]). What was pulled is compared with Criteo's own totals before it is published; rows that are missing
+//! are asked for again, and what still differs is published as such.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::NaiveDate;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::context::Run;
+use super::fetch::{Pulled, ReportFetch, WindowFailure};
+use super::plan::WindowQueue;
+use super::planner::known_density;
+use super::publish::{PulledDays, publish_days};
+use super::reconcile::{Sums, TotalsQuery};
+use super::summary::{Notice, TableSummary};
+use crate::catalog::Table;
+use crate::criteo::FetchErrorKind;
+use crate::dates::{DateRange, contiguous_ranges, is_provisional};
+use crate::error::{ErrorKind, error_chain};
+use crate::ledger::Difference;
+
+/// Windows of one table under way at once; the quota is shared by all tables.
+const CONCURRENT_WINDOWS: usize = 4;
+/// Windows of one table in a row that may get no answer before the rest is left to the next run.
+const MAX_OUTAGES: usize = 2;
+/// Windows of one table that are asked for in smaller pieces because rows are missing, in one run: enough to heal a
+/// lowered cap, few enough that totals that never agree do not eat the quota.
+const MAX_SUSPECT_WINDOWS: usize = 12;
+
+/// Pulls `days` of one report table; what fails is noted in `run`.
+pub async fn pull_table(run: &Run, table: &Arc<Table>, days: BTreeSet<NaiveDate>) {
+    if days.is_empty() {
+        return;
+    }
+    let Some(fetch) = ReportFetch::new(run, table) else { return };
+    let totals = TotalsQuery::new(table, &run.settings);
+    let pull = TablePull { run, table, fetch, totals, state: Mutex::default() };
+    pull.run(days).await;
+}
+
+struct TablePull<'r> {
+    run: &'r Run,
+    table: &'r Arc<Table>,
+    fetch: ReportFetch<'r>,
+    totals: Option<TotalsQuery>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Criteo's totals by day, where the report has days.
+    totals: BTreeMap<NaiveDate, Sums>,
+    /// Days whose totals are known; a day without rows has none.
+    known: BTreeSet<NaiveDate>,
+    /// What was published in this run, where the report has no days and only ranges can be compared.
+    published: BTreeMap<NaiveDate, Sums>,
+    /// Windows that were answered, with the rows of their answers.
+    answered: Vec<(DateRange, u64)>,
+    suspects: usize,
+}
+
+/// Whether Criteo is there at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    Answered,
+    NoAnswer,
+}
+
+type DifferencesByDay = BTreeMap<NaiveDate, Vec<Difference>>;
+
+impl TablePull<'_> {
+    async fn run(&self, days: BTreeSet<NaiveDate>) {
+        if self.fetch.has_day() {
+            tokio::select! {
+                () = self.learn_totals(&days) => {}
+                () = self.run.stopped() => {}
+            }
+        }
+        let max_days = if self.fetch.has_day() { None } else { Some(1) };
+        let cap = self.run.client.row_cap(self.table.endpoint);
+        let mut queue = WindowQueue::new(days.clone(), cap, max_days, self.known_density());
+        let mut under_way = FuturesUnordered::new();
+        let mut unfinished = BTreeSet::new();
+        let mut outages = 0;
+        loop {
+            while under_way.is_empty() || (under_way.len() < CONCURRENT_WINDOWS && !queue.is_probing()) {
+                if self.run.is_stopping() || outages > MAX_OUTAGES {
+                    break;
+                }
+                let Some(window) = queue.next_window() else { break };
+                unfinished.extend(window.days());
+                under_way.push(async move { (window, self.pull_window(window).await) });
+            }
+            let finished = tokio::select! {
+                finished = under_way.next() => finished,
+                () = self.run.stopped() => None,
+            };
+            let Some((window, outcome)) = finished else { break };
+            unfinished.retain(|day| !window.contains(*day));
+            match self.settle(&mut queue, window, outcome) {
+                Settled::NoAnswer => outages += 1,
+                Settled::Answered => outages = 0,
+            }
+        }
+        // What was under way when the run was told to stop is dropped with its requests.
+        unfinished.extend(queue.take_remaining());
+        self.report_left_over(&unfinished);
+        if !self.fetch.has_day() {
+            tokio::select! {
+                () = self.compare_ranges() => {}
+                () = self.run.stopped() => {}
+            }
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rows per day of the newest partitions, from earlier runs.
+    fn known_density(&self) -> Option<u64> {
+        known_density(&self.run.ledger(), &self.table.name)
+    }
+
+    /// One window, from request to live files; the rows it had.
+    async fn pull_window(&self, days: DateRange) -> Result<u64, WindowFailure> {
+        let (pulled, differences) = self.window(days).await?;
+        let rows = pulled.rows;
+        self.publish(days, pulled, differences).await;
+        Ok(rows)
+    }
+
+    /// One window: asked for, compared with the totals, and asked for again if rows are missing.
+    async fn window(&self, days: DateRange) -> Result<(Pulled, DifferencesByDay), WindowFailure> {
+        let mut pulled = self.fetch.window(days).await?;
+        let mut differences = self.differences(days, &pulled);
+        if differences.is_empty() {
+            return Ok((pulled, differences));
+        }
+        // Criteo may have restated the days since the totals were read.
+        self.learn_totals(&days.days().collect()).await;
+        differences = self.differences(days, &pulled);
+        if differences.is_empty() {
+            return Ok((pulled, differences));
+        }
+        tracing::info!(table = %self.table.name, %days, "sums differ from Criteo's totals; asking again");
+        pulled = self.again(days, pulled.calls).await?;
+        differences = self.differences(days, &pulled);
+        if self.is_short(&differences) && self.may_suspect() {
+            if days.len_days() > 1 {
+                return Err(WindowFailure::TooManyRows(pulled.rows));
+            }
+            let calls = pulled.calls;
+            pulled = self.fetch.in_parts(days, pulled.rows).await?;
+            pulled.calls += calls;
+            differences = self.differences(days, &pulled);
+        }
+        Ok((pulled, differences))
+    }
+
+    async fn again(&self, days: DateRange, calls: u64) -> Result<Pulled, WindowFailure> {
+        let mut pulled = self.fetch.window(days).await?;
+        pulled.calls += calls;
+        Ok(pulled)
+    }
+
+    fn may_suspect(&self) -> bool {
+        let mut state = self.state();
+        state.suspects += 1;
+        state.suspects <= MAX_SUSPECT_WINDOWS
+    }
+
+    /// Whether a count is lower than Criteo's: rows are missing, which rounding and restatement do not explain.
+    fn is_short(&self, differences: &DifferencesByDay) -> bool {
+        let Some(totals) = &self.totals else { return false };
+        let number = |text: &str| crate::table::numeric::parse_numeric(text).unwrap_or_default();
+        differences.values().flatten().any(|difference| {
+            totals.is_exact(&difference.column) && number(&difference.pulled) < number(&difference.total)
+        })
+    }
+
+    fn differences(&self, days: DateRange, pulled: &Pulled) -> DifferencesByDay {
+        let Some(query) = self.totals.as_ref().filter(|_| self.fetch.has_day()) else { return BTreeMap::new() };
+        let state = self.state();
+        let advertisers = self.run.advertisers();
+        let nothing = Sums::default();
+        let mut differences = BTreeMap::new();
+        for day in days.days().filter(|day| state.known.contains(day)) {
+            let rows = pulled.partitions.get(&day);
+            let sums = rows.map(|rows| Sums::of_rows(self.fetch.layout(), rows, &query.columns)).unwrap_or_default();
+            let totals = state.totals.get(&day).unwrap_or(&nothing).only(&advertisers);
+            let found = sums.only(&advertisers).differences(&totals, |column| query.is_exact(column));
+            if !found.is_empty() {
+                differences.insert(day, found);
+            }
+        }
+        differences
+    }
+
+    /// Reads Criteo's totals of these days. Without totals, nothing is compared, and the run says so.
+    async fn learn_totals(&self, days: &BTreeSet<NaiveDate>) {
+        let Some(query) = &self.totals else { return };
+        let fetch = ReportFetch::of(self.run, &query.table, &query.layout);
+        let cap = self.run.client.row_cap(self.table.endpoint);
+        let density = self.run.advertisers().len().max(1) as u64;
+        let mut queue = WindowQueue::new(days.clone(), cap, None, Some(density));
+        let mut calls = 0;
+        while let Some(window) = queue.next_window() {
+            match fetch.window(window).await {
+                Ok(pulled) => {
+                    calls += pulled.calls;
+                    let mut state = self.state();
+                    state.known.extend(window.days());
+                    let sums = query.sums(&pulled.partitions);
+                    for day in window.days() {
+                        state.totals.insert(day, sums.get(&day).cloned().unwrap_or_default());
+                    }
+                }
+                Err(WindowFailure::TooManyRows(rows)) => {
+                    calls += 1;
+                    queue.put_back(window, Some(rows));
+                }
+                Err(failure) => {
+                    self.not_compared(window, &failure);
+                    break;
+                }
+            }
+        }
+        self.run.count(&self.table.name, TableSummary { calls, ..TableSummary::default() });
+    }
+
+    fn not_compared(&self, days: DateRange, failure: &WindowFailure) {
+        // What failed here fails the table's own requests too, and is reported there.
+        let message = format!("Criteo's totals could not be read, so that sums are not compared: {failure}");
+        self.run.warn(Notice::new("not_reconciled", message).table(&self.table.name).days(days));
+    }
+
+    /// Learns from a window, or puts it back.
+    fn settle(&self, queue: &mut WindowQueue, window: DateRange, outcome: Result<u64, WindowFailure>) -> Settled {
+        match outcome {
+            Ok(rows) => {
+                queue.learn(window, rows);
+                self.reconsider(queue);
+            }
+            Err(WindowFailure::TooManyRows(rows)) => {
+                tracing::info!(table = %self.table.name, %window, rows, "rows are missing; asking for fewer days");
+                self.run.count(&self.table.name, TableSummary { calls: 1, ..TableSummary::default() });
+                queue.put_back(window, Some(rows));
+            }
+            Err(WindowFailure::CannotSplit(message)) => {
+                let notice = Notice::new("row_cap", message).table(&self.table.name).days(window);
+                self.run.fail(ErrorKind::Partial, notice);
+            }
+            // One day that Criteo cannot answer must not take the others with it.
+            Err(WindowFailure::Fetch(error))
+                if error.kind() == FetchErrorKind::Unavailable && window.len_days() > 1 =>
+            {
+                tracing::warn!(table = %self.table.name, %window, "no answer; asking for fewer days");
+                queue.put_back(window, None);
+                return Settled::NoAnswer;
+            }
+            Err(WindowFailure::Fetch(error)) => {
+                self.run.fail_fetch(self.table, Some(window), &error);
+                if concerns_every_window(error.kind()) {
+                    self.give_up(queue);
+                }
+                if error.kind() == FetchErrorKind::Unavailable {
+                    return Settled::NoAnswer;
+                }
+            }
+        }
+        Settled::Answered
+    }
+
+    async fn publish(&self, window: DateRange, pulled: Pulled, differences: DifferencesByDay) {
+        self.remember(window, &pulled);
+        for (day, differences) in &differences {
+            self.report_differences(DateRange::single(*day), differences);
+        }
+        let Pulled { partitions, calls, .. } = pulled;
+        let pulled = PulledDays { days: window, partitions, calls, pulled_at: self.run.clock.now(), differences };
+        publish_days(self.run, self.table, self.fetch.layout(), pulled).await;
+    }
+
+    /// Keeps what later judgements need: rows of the answer, and sums where only ranges can be compared.
+    fn remember(&self, window: DateRange, pulled: &Pulled) {
+        let mut state = self.state();
+        state.answered.push((window, pulled.rows));
+        if let Some(query) = self.totals.as_ref().filter(|_| !self.fetch.has_day()) {
+            for (day, rows) in &pulled.partitions {
+                let sums = Sums::of_rows(self.fetch.layout(), rows, &query.columns);
+                state.published.insert(*day, sums);
+            }
+            state.known.extend(window.days());
+        }
+    }
+
+    /// Once a cap has shown itself (transactions, where Criteo documents none), earlier answers of exactly that many
+    /// rows are asked for again.
+    fn reconsider(&self, queue: &mut WindowQueue) {
+        let Some(cap) = self.fetch.proven_cap() else { return };
+        let mut state = self.state();
+        let (suspect, fine): (Vec<_>, Vec<_>) = state.answered.drain(..).partition(|(_, rows)| *rows == cap);
+        state.answered = fine;
+        for (window, rows) in suspect {
+            queue.put_back(window, Some(rows));
+        }
+    }
+
+    /// Differences are a warning, unless `--strict` asked for more, or rows of a final day are clearly missing.
+    fn report_differences(&self, days: DateRange, differences: &[Difference]) {
+        let Some(first) = differences.first() else { return };
+        let more = match differences.len() {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        let message = format!(
+            "sums differ from Criteo's totals: {first}{more}; `criteo-source status` lists them, the next pull asks again"
+        );
+        let notice = Notice::new("totals_differ", message).table(&self.table.name).days(days);
+        let lookback_days = self.table.lookback_days.unwrap_or(self.run.settings.lookback_days);
+        let is_final = !is_provisional(days.to(), self.run.settings.as_of, lookback_days);
+        if self.run.strict || (is_final && self.is_far_short(differences)) {
+            self.run.fail(ErrorKind::Partial, notice);
+        } else {
+            self.run.warn(notice);
+        }
+    }
+
+    /// Whether a count is lower than Criteo's by more than one in a hundred.
+    fn is_far_short(&self, differences: &[Difference]) -> bool {
+        let Some(totals) = &self.totals else { return false };
+        let number = |text: &str| crate::table::numeric::parse_numeric(text).unwrap_or_default();
+        let is_far = |difference: &Difference| {
+            let (pulled, total) = (number(&difference.pulled), number(&difference.total));
+            totals.is_exact(&difference.column) && pulled < total - total / 100
+        };
+        differences.iter().any(is_far)
+    }
+
+    /// Compares what was published with Criteo's totals of whole ranges, for reports without days.
+    async fn compare_ranges(&self) {
+        let Some(query) = &self.totals else { return };
+        let days = self.state().known.clone();
+        for range in contiguous_ranges(&days) {
+            let fetch = ReportFetch::of(self.run, &query.table, &query.layout);
+            let pulled = match fetch.range_as_one(range).await {
+                Ok(pulled) => pulled,
+                Err(failure) => {
+                    self.not_compared(range, &failure);
+                    return;
+                }
+            };
+            self.run.count(&self.table.name, TableSummary { calls: pulled.calls, ..TableSummary::default() });
+            let mut totals = Sums::default();
+            query.sums(&pulled.partitions).values().for_each(|sums| totals.add(sums));
+            let mut sums = Sums::default();
+            let state = self.state();
+            state.published.range(range.from()..=range.to()).for_each(|(_, day)| sums.add(day));
+            drop(state);
+            let advertisers = self.run.advertisers();
+            let differences =
+                sums.only(&advertisers).differences(&totals.only(&advertisers), |column| query.is_exact(column));
+            self.mark(range, &differences);
+        }
+    }
+
+    fn mark(&self, range: DateRange, differences: &[Difference]) {
+        if differences.is_empty() {
+            return;
+        }
+        self.report_differences(range, differences);
+        let days: Vec<NaiveDate> = range.days().collect();
+        if let Err(error) = self.run.ledger().mark_mismatch(&self.table.name, &days, differences) {
+            let notice = Notice::new("output_failed", error_chain(&error)).table(&self.table.name);
+            self.run.fail(ErrorKind::Output, notice);
+        }
+    }
+
+    /// What would fail for every other window the same way is not asked for.
+    fn give_up(&self, queue: &mut WindowQueue) {
+        let left = queue.take_remaining();
+        let message = format!("not asked for, because an earlier request for `{}` failed for good", self.table.name);
+        self.not_refreshed(&left, ErrorKind::Partial, &message);
+    }
+
+    fn report_left_over(&self, left: &BTreeSet<NaiveDate>) {
+        let (kind, reason) = if self.run.is_stopping() {
+            (ErrorKind::Interrupted, "the run was told to stop")
+        } else {
+            (ErrorKind::Unavailable, "Criteo did not answer the requests before")
+        };
+        self.not_refreshed(
+            left,
+            kind,
+            &format!("not asked for, because {reason}; the next run fetches what is missing"),
+        );
+    }
+
+    fn not_refreshed(&self, days: &BTreeSet<NaiveDate>, kind: ErrorKind, message: &str) {
+        for range in contiguous_ranges(days) {
+            self.run.fail(kind, Notice::new("not_refreshed", message).table(&self.table.name).days(range));
+        }
+    }
+}
+
+fn concerns_every_window(kind: FetchErrorKind) -> bool {
+    match kind {
+        FetchErrorKind::Credentials
+        | FetchErrorKind::ScopeRefused
+        | FetchErrorKind::Rejected
+        | FetchErrorKind::DeadlinePassed => true,
+        FetchErrorKind::AdvertiserRefused
+        | FetchErrorKind::TooLarge
+        | FetchErrorKind::Unavailable
+        | FetchErrorKind::Unreadable => false,
+    }
+}

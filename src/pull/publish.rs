@@ -1,0 +1,277 @@
+//! Judged rows to live files: sorted, written to a staged file, published together with their ledger records.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::context::Run;
+use super::summary::{Notice, TableSummary};
+use crate::catalog::{ColumnType, Table};
+use crate::dates::{DateRange, is_provisional};
+use crate::error::{ErrorKind, error_chain};
+use crate::ledger::{Difference, LedgerError, PartitionRecord, PartitionStatus};
+use crate::store::{Staged, StoreError};
+use crate::table::columns::Rows;
+use crate::table::decode::ReportLayout;
+use crate::table::entity::{EntityError, Resource, entity_batch};
+use crate::table::footer;
+use crate::table::numeric::format_numeric;
+use crate::table::parquet::{Provenance, WriteError, write_batches, write_rows};
+
+/// Why a partition could not be published.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PublishError {
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Parquet.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A value of a resource does not fit its column.
+    #[error(transparent)]
+    Entity(#[from] EntityError),
+}
+
+impl PublishError {
+    /// Data that does not fit is the table's problem; everything else is the output's.
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Entity(_) => ErrorKind::Partial,
+            Self::Store(_) | Self::Ledger(_) | Self::Write(_) => ErrorKind::Output,
+        }
+    }
+
+    fn notice(&self, table: &str) -> Notice {
+        let code = if self.kind() == ErrorKind::Output { "output_failed" } else { "unreadable_response" };
+        Notice::new(code, error_chain(self)).table(table)
+    }
+}
+
+/// The whole answer for a range of days.
+pub(super) struct PulledDays {
+    /// Days; each becomes a partition, also those without rows.
+    pub days: DateRange,
+    /// Rows by day.
+    pub partitions: BTreeMap<NaiveDate, Rows>,
+    /// Calls it took.
+    pub calls: u64,
+    /// When it was pulled.
+    pub pulled_at: DateTime<Utc>,
+    /// Where sums are not Criteo's totals.
+    pub differences: BTreeMap<NaiveDate, Vec<Difference>>,
+}
+
+/// What all files of one table and run have in common.
+#[derive(Clone)]
+struct Publisher {
+    table: Arc<Table>,
+    run_id: String,
+    api_version: String,
+    parameters: Vec<(String, String)>,
+    without_advertisers: Vec<String>,
+    as_of: NaiveDate,
+    lookback_days: u32,
+}
+
+impl Publisher {
+    fn new(run: &Run, table: &Arc<Table>) -> Self {
+        let settings = &run.settings;
+        let without_advertisers = run.refused();
+        let mut parameters = vec![
+            ("criteo_source.currency", settings.currency.clone()),
+            ("criteo_source.timezone", settings.timezone.name().to_owned()),
+            (footer::AS_OF, settings.as_of.to_string()),
+        ];
+        if !without_advertisers.is_empty() {
+            parameters.push((footer::WITHOUT_ADVERTISERS, without_advertisers.join(",")));
+        }
+        Self {
+            table: Arc::clone(table),
+            run_id: run.id.clone(),
+            api_version: run.api_version.clone(),
+            parameters: parameters.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            without_advertisers,
+            as_of: settings.as_of,
+            lookback_days: table.lookback_days.unwrap_or(settings.lookback_days),
+        }
+    }
+
+    fn provenance(&self, pulled_at: DateTime<Utc>, calls: u64) -> Provenance {
+        let mut parameters = self.parameters.clone();
+        parameters.push((footer::CALLS.to_owned(), calls.to_string()));
+        Provenance { api_version: self.api_version.clone(), run_id: self.run_id.clone(), pulled_at, parameters }
+    }
+
+    fn record(
+        &self,
+        date: NaiveDate,
+        rows: u64,
+        calls: u64,
+        pulled_at: DateTime<Utc>,
+        staged: &Staged,
+    ) -> PartitionRecord {
+        let is_provisional = self.table.is_report() && is_provisional(date, self.as_of, self.lookback_days);
+        PartitionRecord {
+            table: self.table.name.clone(),
+            date,
+            rows,
+            bytes: staged.bytes(),
+            sha256: staged.checksum(),
+            sums: BTreeMap::new(),
+            run_id: self.run_id.clone(),
+            pulled_at,
+            calls,
+            status: if is_provisional { PartitionStatus::Provisional } else { PartitionStatus::Final },
+            without_advertisers: self.without_advertisers.clone(),
+            differences: Vec::new(),
+            history: Vec::new(),
+        }
+    }
+}
+
+/// Publishes every day of a report's answer.
+pub(super) async fn publish_days(
+    run: &Run,
+    table: &Arc<Table>,
+    layout: &Arc<ReportLayout>,
+    pulled: PulledDays,
+) -> bool {
+    let (publisher, layout, days, calls) = (Publisher::new(run, table), Arc::clone(layout), pulled.days, pulled.calls);
+    let store = run.store.clone();
+    let write = move || {
+        let mut files = Vec::new();
+        let mut repeated = 0;
+        let PulledDays { mut partitions, pulled_at, mut differences, .. } = pulled;
+        for day in days.days() {
+            let rows = partitions.remove(&day).unwrap_or_else(|| layout.empty_rows());
+            let (order, repeats) = rows.sorted(layout.keys());
+            repeated += repeats;
+            let staged = store.stage()?;
+            let mut staged =
+                write_rows(&publisher.table, &rows, &order, &publisher.provenance(pulled_at, calls), staged)?;
+            staged.close()?;
+            let mut record = publisher.record(day, rows.len() as u64, calls, pulled_at, &staged);
+            record.sums = sums(&layout, &rows);
+            if let Some(differences) = differences.remove(&day) {
+                record.status = PartitionStatus::Mismatch;
+                record.differences = differences;
+            }
+            files.push((staged, record));
+        }
+        Ok((files, repeated))
+    };
+    let published = publish(run, table, calls, write).await;
+    if let Some(repeated) = published.filter(|repeated| *repeated > 0) {
+        let message = format!(
+            "{repeated} rows share their primary key with another row; all are kept (Criteo is known to send a category \
+             once by name and once as \"Unknown\", and renamed ads under both names)"
+        );
+        run.warn(Notice::new("repeated_keys", message).table(&table.name).days(days));
+    }
+    published.is_some()
+}
+
+/// Publishes a snapshot of resources.
+pub(super) async fn publish_snapshot(run: &Run, table: &Arc<Table>, pages: Vec<SnapshotPage>, calls: u64) -> bool {
+    let publisher = Publisher::new(run, table);
+    let (store, pulled_at, date) = (run.store.clone(), run.clock.now(), run.settings.as_of);
+    let write = move || {
+        let resources = distinct(&publisher.table, pages.iter().flat_map(SnapshotPage::resources).collect());
+        let batch = entity_batch(&publisher.table, &resources, date, pulled_at)?;
+        let schema = batch.schema();
+        let staged = store.stage()?;
+        let provenance = publisher.provenance(pulled_at, calls);
+        let mut staged = write_batches(&publisher.table, &schema, std::iter::once(Ok(batch)), &provenance, staged)?;
+        staged.close()?;
+        let record = publisher.record(date, resources.len() as u64, calls, pulled_at, &staged);
+        Ok((vec![(staged, record)], ()))
+    };
+    publish(run, table, calls, write).await.is_some()
+}
+
+/// Pages of one list, and what its request fixed.
+pub(super) struct SnapshotPage {
+    /// The pages.
+    pub answer: crate::criteo::ListAnswer,
+    /// Values of columns without a source.
+    pub context: Vec<(&'static str, String)>,
+    /// Only these identifiers, where the list holds more than was wanted.
+    pub only: Option<Vec<String>>,
+}
+
+impl SnapshotPage {
+    fn resources(&self) -> Vec<Resource<'_>> {
+        let wanted = |json: &crate::json::Json<'_>| match &self.only {
+            Some(ids) => super::portfolio::id_of(json).is_some_and(|id| ids.contains(&id)),
+            None => true,
+        };
+        let resources = self.answer.resources().into_iter().filter(wanted);
+        resources.map(|json| Resource { json, context: self.context.clone() }).collect()
+    }
+}
+
+/// Sorted by primary key, each key once: pages may overlap, and their order is not documented.
+fn distinct<'a>(table: &Table, mut resources: Vec<Resource<'a>>) -> Vec<Resource<'a>> {
+    let keys: Vec<_> = table
+        .columns
+        .iter()
+        .filter(|column| table.primary_key.contains(&column.name) && column.name != table.partition_by)
+        .collect();
+    let key = |resource: &Resource<'_>| keys.iter().map(|column| resource.key(column)).collect::<Vec<_>>();
+    resources.sort_by_cached_key(|resource| key(resource));
+    resources.dedup_by_key(|resource| key(resource));
+    resources
+}
+
+/// Writes off the async threads, then publishes under the ledger's lock, and accounts for it.
+async fn publish<T: Send + 'static>(
+    run: &Run,
+    table: &Arc<Table>,
+    calls: u64,
+    write: impl FnOnce() -> Result<(Vec<(Staged, PartitionRecord)>, T), PublishError> + Send + 'static,
+) -> Option<T> {
+    let guard = Arc::clone(&run.publishing).read_owned().await;
+    let ledger = Arc::clone(&run.ledger);
+    let work = move || {
+        let _publishing = guard;
+        let (files, extra) = write()?;
+        let mut done = TableSummary { calls, ..TableSummary::default() };
+        for (_, record) in &files {
+            done.partitions += 1;
+            done.rows += record.rows;
+            done.bytes += record.bytes;
+        }
+        ledger.lock().unwrap_or_else(PoisonError::into_inner).publish(files)?;
+        Ok((done, extra))
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok((done, extra))) => {
+            tracing::info!(table = %table.name, partitions = done.partitions, rows = done.rows, "published");
+            run.count(&table.name, done);
+            Some(extra)
+        }
+        Ok(Err(error)) => {
+            let error: PublishError = error;
+            run.fail(error.kind(), error.notice(&table.name));
+            None
+        }
+        Err(error) => {
+            run.fail(ErrorKind::Unexpected, Notice::new("unexpected", error.to_string()).table(&table.name));
+            None
+        }
+    }
+}
+
+fn sums(layout: &ReportLayout, rows: &Rows) -> BTreeMap<String, String> {
+    let columns = layout.columns().zip(rows.columns());
+    let additive = columns.filter(|(column, _)| {
+        column.additive && matches!(column.column_type, ColumnType::Integer | ColumnType::Numeric)
+    });
+    additive
+        .filter_map(|(column, buffer)| Some((column.name.clone(), format_numeric(buffer.sum_billionths()?))))
+        .collect()
+}

@@ -1,0 +1,201 @@
+//! Sums of what was pulled, against Criteo's own totals by day and advertiser.
+//!
+//! The totals come from a small query of the same report with fewer dimensions. What may differ without anything
+//! missing: Criteo rounds each row, so that amounts of many rows drift by up to half a cent a row, and restates recent
+//! days between two queries. Counts of displays and clicks do not round: a missing row shows there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+
+use crate::catalog::{Catalog, ColumnType, CustomReport, EndpointId, Extract, Grain, Table, TableOverrides};
+use crate::ledger::Difference;
+use crate::settings::Settings;
+use crate::table::columns::{ColumnBuffer, Rows, Value};
+use crate::table::decode::ReportLayout;
+use crate::table::numeric::format_numeric;
+
+/// Billionths that one row may be off by rounding: half a cent.
+const ROUNDING_PER_ROW: i128 = 5_000_000;
+/// Differences kept per partition.
+const MAX_DIFFERENCES: usize = 20;
+
+/// Sums by advertiser: for each column its sum in billionths, and how many rows went in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sums(BTreeMap<String, AdvertiserSums>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct AdvertiserSums {
+    rows: u64,
+    columns: BTreeMap<String, i128>,
+}
+
+impl Sums {
+    /// The sums of one partition's rows, over the columns named.
+    pub fn of_rows(layout: &ReportLayout, rows: &Rows, columns: &[String]) -> Self {
+        let position = |name: &str| layout.columns().position(|column| column.name == name);
+        let buffers: Vec<(&String, &ColumnBuffer)> =
+            columns.iter().filter_map(|name| Some((name, &rows.columns()[position(name)?]))).collect();
+        let mut sums = Self::default();
+        let Some(advertiser) = position("advertiser_id").map(|index| &rows.columns()[index]) else { return sums };
+        for row in 0..rows.len() {
+            let Value::Text(id) = advertiser.get(row) else { continue };
+            let entry = match sums.0.get_mut(id) {
+                Some(entry) => entry,
+                None => sums.0.entry(id.to_owned()).or_default(),
+            };
+            entry.rows += 1;
+            for (name, buffer) in &buffers {
+                let value = billionths(buffer.get(row));
+                match entry.columns.get_mut(*name) {
+                    Some(sum) => *sum = sum.saturating_add(value),
+                    None => drop(entry.columns.insert((*name).clone(), value)),
+                }
+            }
+        }
+        sums
+    }
+
+    /// The sums of these advertisers only.
+    #[must_use]
+    pub fn only(&self, advertisers: &[String]) -> Self {
+        let wanted = self.0.iter().filter(|(id, _)| advertisers.contains(id));
+        Self(wanted.map(|(id, sums)| (id.clone(), sums.clone())).collect())
+    }
+
+    /// Adds other sums to these.
+    pub fn add(&mut self, other: &Self) {
+        for (id, more) in &other.0 {
+            let entry = self.0.entry(id.clone()).or_default();
+            entry.rows += more.rows;
+            for (name, value) in &more.columns {
+                let sum = entry.columns.entry(name.clone()).or_default();
+                *sum = sum.saturating_add(*value);
+            }
+        }
+    }
+
+    /// Where these sums of pulled rows are not `totals`, beyond what rounding explains.
+    pub fn differences(&self, totals: &Self, exact: impl Fn(&str) -> bool) -> Vec<Difference> {
+        let nothing = AdvertiserSums::default();
+        let ids: std::collections::BTreeSet<&String> = self.0.keys().chain(totals.0.keys()).collect();
+        let mut differences = Vec::new();
+        for id in ids {
+            let (pulled, total) = (self.0.get(id).unwrap_or(&nothing), totals.0.get(id).unwrap_or(&nothing));
+            let names: std::collections::BTreeSet<&String> =
+                pulled.columns.keys().chain(total.columns.keys()).collect();
+            for name in names {
+                let sum = |sums: &AdvertiserSums| sums.columns.get(name).copied().unwrap_or_default();
+                let allowed = if exact(name) { 0 } else { ROUNDING_PER_ROW * i128::from(pulled.rows.max(1)) };
+                if sum(pulled).abs_diff(sum(total)) > allowed.unsigned_abs() && differences.len() < MAX_DIFFERENCES {
+                    differences.push(Difference {
+                        advertiser_id: id.clone(),
+                        column: name.clone(),
+                        pulled: format_numeric(sum(pulled)),
+                        total: format_numeric(sum(total)),
+                    });
+                }
+            }
+        }
+        differences
+    }
+}
+
+fn billionths(value: Value<'_>) -> i128 {
+    match value {
+        Value::Integer(value) => i128::from(value) * 1_000_000_000,
+        Value::Numeric(value) => value,
+        _ => 0,
+    }
+}
+
+/// How a table's totals are asked for.
+#[derive(Clone, Debug)]
+pub struct TotalsQuery {
+    /// The table with no dimensions but day and advertiser.
+    pub table: Arc<Table>,
+    /// Its layout.
+    pub layout: Arc<ReportLayout>,
+    /// The columns compared.
+    pub columns: Vec<String>,
+}
+
+impl TotalsQuery {
+    /// The query for `table`; `None` where there is nothing to add up, or Criteo has no totals (transactions).
+    pub fn new(table: &Table, settings: &Settings) -> Option<Self> {
+        let metrics = additive_metrics(table)?;
+        let totals = match table.endpoint {
+            EndpointId::TransactionsReport => return None,
+            EndpointId::PlacementsReport => {
+                let dimensions = Some(vec!["AdvertiserId".to_owned()]);
+                let overrides = TableOverrides { metrics: Some(metrics), dimensions, ..TableOverrides::default() };
+                Catalog::get().resolve(&table.name, &overrides).ok()?.0
+            }
+            _ => {
+                let (name, dimensions) = ("totals".to_owned(), vec!["AdvertiserId".to_owned()]);
+                let report = CustomReport { name, grain: Grain::Day, dimensions, metrics };
+                Catalog::get().custom_report(&report).ok()?.0
+            }
+        };
+        let layout = ReportLayout::new(&totals, settings.timezone, &settings.currency)?;
+        let columns = additive_columns(table).map(|column| column.name.clone()).collect();
+        Some(Self { table: Arc::new(totals), layout: Arc::new(layout), columns })
+    }
+
+    /// Whether a column counts whole things, so that its sums must agree exactly.
+    pub fn is_exact(&self, column: &str) -> bool {
+        self.table.columns.iter().any(|known| known.name == column && known.column_type == ColumnType::Integer)
+    }
+
+    /// Totals by day, from the rows of this query.
+    pub fn sums(&self, partitions: &BTreeMap<NaiveDate, Rows>) -> BTreeMap<NaiveDate, Sums> {
+        partitions.iter().map(|(day, rows)| (*day, Sums::of_rows(&self.layout, rows, &self.columns))).collect()
+    }
+}
+
+fn additive_columns(table: &Table) -> impl Iterator<Item = &crate::catalog::Column> {
+    table
+        .columns
+        .iter()
+        .filter(|column| column.additive && matches!(column.column_type, ColumnType::Integer | ColumnType::Numeric))
+}
+
+/// Criteo's names of the metrics that may be added up; `None` when there are none.
+fn additive_metrics(table: &Table) -> Option<Vec<String>> {
+    let Extract::Report { metrics, .. } = &table.extract else { return None };
+    let additive: Vec<String> = additive_columns(table).filter_map(|column| column.source.clone()).collect();
+    let metrics: Vec<String> = metrics.iter().filter(|metric| additive.contains(metric)).cloned().collect();
+    (!metrics.is_empty()).then_some(metrics)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(rows: u64, clicks: i128, cost: i128) -> Sums {
+        let columns = [("clicks".to_owned(), clicks * 1_000_000_000), ("cost".to_owned(), cost)].into();
+        Sums([("1".to_owned(), AdvertiserSums { rows, columns })].into())
+    }
+
+    fn differing(pulled: &Sums, totals: &Sums) -> Vec<String> {
+        pulled.differences(totals, |name| name == "clicks").into_iter().map(|difference| difference.column).collect()
+    }
+
+    #[test]
+    fn a_missing_row_shows_in_the_counts() {
+        assert_eq!(differing(&sums(9, 9, 0), &sums(1, 10, 0)), ["clicks"]);
+    }
+
+    #[test]
+    fn half_a_cent_a_row_is_rounding_and_more_is_not() {
+        assert_eq!(differing(&sums(10, 1, 1_000_000_000), &sums(1, 1, 1_050_000_000)), Vec::<String>::new());
+        assert_eq!(differing(&sums(10, 1, 1_000_000_000), &sums(1, 1, 1_050_000_001)), ["cost"]);
+    }
+
+    #[test]
+    fn an_advertiser_that_only_one_side_has_differs() {
+        assert_eq!(differing(&Sums::default(), &sums(1, 1, 0)), ["clicks"]);
+        assert_eq!(differing(&sums(1, 0, 0), &Sums::default()), Vec::<String>::new());
+    }
+}

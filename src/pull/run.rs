@@ -1,0 +1,316 @@
+//! A run from end to end: lock, portfolio, plan, jobs, summary.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{Days, NaiveDate};
+use sha2::{Digest, Sha256};
+
+use super::analytics;
+use super::context::{Run, RunParts};
+use super::planner::{Plan, Planner, Scope, planned_calls};
+use super::portfolio::Portfolio;
+use super::snapshots::Snapshots;
+use super::summary::{Failure, Notice, Outcome, Summary, judge};
+use crate::catalog::{Connector, Table};
+use crate::clock::{Clock, Deadline};
+use crate::criteo::{Calls, Connection, FetchError, FetchErrorKind, VERSION_REMEDY, VERSION_WARNING, VersionAge};
+use crate::error::{Error, ErrorKind, error_chain};
+use crate::ledger::{FORMAT_VERSION, Ledger, LedgerError, RunOutcome, RunRecord};
+use crate::progress::Progress;
+use crate::settings::{OutputLocation, Settings};
+use crate::store::{LockError, RunLock, Store, hexadecimal};
+
+/// A run that has not started.
+pub struct Launch {
+    /// The verb, for records and messages.
+    pub command: &'static str,
+    /// Settings.
+    pub settings: Settings,
+    /// Tables wanted, resolved.
+    pub tables: Vec<Table>,
+    /// Days wanted.
+    pub scope: Scope,
+    /// Whether sums that differ from Criteo's totals are an error.
+    pub strict: bool,
+    /// For people who watch.
+    pub progress: Progress,
+    /// Time.
+    pub clock: Clock,
+    /// Things to warn of that were found before.
+    pub warnings: Vec<Notice>,
+}
+
+/// How a run ended.
+pub struct Finished {
+    /// For people and machines.
+    pub summary: Summary,
+    /// What decides the exit code; `None` when all went well.
+    pub kind: Option<ErrorKind>,
+}
+
+impl Launch {
+    /// Runs, until done or until `interrupted` resolves; an error means that nothing was pulled.
+    pub async fn run(self, run_id: &str, interrupted: impl Future<Output = ()>) -> Result<Finished, Error> {
+        let root = local_root(&self.settings.output)?.to_owned();
+        let deadline = match self.settings.max_run_minutes {
+            0 => Deadline::never(),
+            minutes => Deadline::after(&self.clock, Duration::from_secs(u64::from(minutes) * 60)),
+        };
+        let connection = Connection::open(&self.settings, &self.clock, deadline)?;
+        let store = Store::open(&root).map_err(output_error)?;
+        let _lock = RunLock::acquire(&store, run_id, self.command, self.clock.now()).map_err(lock_error)?;
+        store.sweep().map_err(output_error)?;
+        let ledger = Ledger::open(&store).map_err(ledger_error)?;
+        let portfolio = Portfolio::fetch(&connection.client, &self.settings.advertisers)
+            .await
+            .map_err(|error| portfolio_error(&error))?;
+        portfolio.require_someone()?;
+        let run = Run::new(RunParts {
+            id: run_id.to_owned(),
+            api_version: connection.api_version.clone(),
+            client: connection.client.clone(),
+            settings: self.settings,
+            store,
+            ledger,
+            clock: self.clock,
+            portfolio,
+            strict: self.strict,
+            progress: self.progress,
+        });
+        let running = Running {
+            command: self.command,
+            scope: self.scope,
+            connection,
+            run,
+            resume_key: String::new(),
+            planned: Calls::default(),
+        };
+        running.execute(self.tables, self.warnings, interrupted).await
+    }
+}
+
+/// A run under way.
+struct Running {
+    command: &'static str,
+    scope: Scope,
+    connection: Connection,
+    run: Run,
+    resume_key: String,
+    planned: Calls,
+}
+
+impl Running {
+    async fn execute(
+        mut self,
+        tables: Vec<Table>,
+        warnings: Vec<Notice>,
+        interrupted: impl Future<Output = ()>,
+    ) -> Result<Finished, Error> {
+        let advertisers: Vec<&str> = self.run.portfolio.ids().collect();
+        self.resume_key = resume_key(self.command, self.scope, &self.run.settings, &advertisers, &tables);
+        for warning in warnings.into_iter().chain(version_warning(&self.run.clock)) {
+            self.run.warn(warning);
+        }
+        for absent in self.run.portfolio.absent() {
+            self.run.fail(ErrorKind::Consent, absent);
+        }
+        let earlier_runs = self.run.ledger().unfinished_runs(&self.resume_key);
+        self.record(RunOutcome::Running, &[]).map_err(ledger_error)?;
+        let plan = self.plan(tables, &earlier_runs);
+        {
+            let jobs = self.jobs(&plan);
+            tokio::pin!(jobs, interrupted);
+            tokio::select! {
+                () = &mut jobs => {}
+                () = &mut interrupted => {
+                    self.run.stop();
+                    jobs.await;
+                }
+            }
+        }
+        // Whatever is still being published ends before the lock is released.
+        drop(self.run.publishing.write().await);
+        self.run.progress.finish();
+        self.prune();
+        self.finish()
+    }
+
+    /// Plans, and notes what was left out.
+    fn plan(&mut self, tables: Vec<Table>, earlier_runs: &[String]) -> Plan {
+        let ledger = self.run.ledger();
+        let planner = Planner {
+            settings: &self.run.settings,
+            scope: self.scope,
+            ledger: &ledger,
+            advertisers: self.run.portfolio.ids().collect(),
+            earlier_runs,
+        };
+        let plan = planner.plan(tables);
+        let planned = planned_calls(&plan, &planner.forecasts(&plan));
+        drop(ledger);
+        self.planned = planned;
+        for notice in &plan.notices {
+            self.run.warn(notice.clone());
+        }
+        self.run.count_resumed(plan.resumed_partitions);
+        let days: usize = plan.reports.iter().map(|planned| planned.days.len()).sum();
+        self.run.progress.expect((days + plan.snapshots.len()) as u64);
+        plan
+    }
+
+    async fn jobs(&self, plan: &Plan) {
+        let snapshots = Snapshots::new(&self.run);
+        let reports = plan.reports.iter();
+        let analytics = futures_util::future::join_all(
+            reports.map(|planned| analytics::pull_table(&self.run, &planned.table, planned.days.clone())),
+        );
+        let entities = futures_util::future::join_all(plan.snapshots.iter().map(|table| snapshots.pull_table(table)));
+        futures_util::future::join(analytics, entities).await;
+    }
+
+    /// Removes partitions older than `keep_days`.
+    fn prune(&self) {
+        let settings = &self.run.settings;
+        let Some(keep) = (settings.keep_days > 0).then(|| Days::new(settings.keep_days.into())) else { return };
+        let Some(oldest) = settings.as_of.checked_sub_days(keep) else { return };
+        let mut ledger = self.run.ledger();
+        let tables: Vec<String> = ledger.tables().map(str::to_owned).collect();
+        for table in tables {
+            let old: Vec<NaiveDate> =
+                ledger.partitions(&table).map(|record| record.date).take_while(|date| *date < oldest).collect();
+            for date in old {
+                if let Err(error) = ledger.prune(&table, date) {
+                    let notice = Notice::new("output_failed", error_chain(&error)).table(&table);
+                    self.run.fail(ErrorKind::Output, notice);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn record(&self, outcome: RunOutcome, failures: &[Failure]) -> Result<(), LedgerError> {
+        let settings = &self.run.settings;
+        let mut parameters = BTreeMap::from([
+            ("as_of".to_owned(), settings.as_of.to_string()),
+            ("currency".to_owned(), settings.currency.clone()),
+            ("timezone".to_owned(), settings.timezone.name().to_owned()),
+            ("advertisers".to_owned(), self.run.portfolio.ids().collect::<Vec<_>>().join(",")),
+        ]);
+        if let Some(days) = self.scope.days() {
+            parameters.insert("from".to_owned(), days.from().to_string());
+            parameters.insert("to".to_owned(), days.to().to_string());
+        }
+        let (tables, ..) = self.run.results();
+        let calls = self.connection.calls();
+        let usage = self.connection.usage();
+        let now = self.run.clock.now();
+        let started_at = now - chrono::TimeDelta::from_std(self.run.clock.elapsed()).unwrap_or_default();
+        let record = RunRecord {
+            format_version: FORMAT_VERSION,
+            run_id: self.run.id.clone(),
+            command: self.command.to_owned(),
+            parameters,
+            resume_key: self.resume_key.clone(),
+            started_at,
+            finished_at: (outcome != RunOutcome::Running).then_some(now),
+            outcome,
+            calls: [("report", calls.report), ("default", calls.default), ("token", calls.token)]
+                .map(|(class, calls)| (class.to_owned(), calls))
+                .into(),
+            retries: usage.retries,
+            waited_secs: usage.waited.as_secs_f64(),
+            partitions: tables.values().map(|table| table.partitions).sum(),
+            errors: failures.iter().map(|failure| failure.notice.message.chars().take(500).collect()).collect(),
+        };
+        self.run.ledger().record_run(record)
+    }
+
+    fn finish(self) -> Result<Finished, Error> {
+        for notice in self.connection.client.notices() {
+            self.run.warn(Notice::new(&notice.code, notice.message));
+        }
+        let (tables, failures, warnings, resumed_partitions) = self.run.results();
+        let published: u64 = tables.values().map(|table| table.partitions).sum();
+        let (outcome, kind) = judge(&failures, published + resumed_partitions);
+        let recorded = match outcome {
+            Outcome::Ok => RunOutcome::Ok,
+            Outcome::Partial => RunOutcome::Partial,
+            Outcome::Failed => RunOutcome::Failed,
+        };
+        self.record(recorded, &failures).map_err(ledger_error)?;
+        let usage = self.connection.usage();
+        let summary = Summary {
+            run_id: self.run.id.clone(),
+            command: self.command.to_owned(),
+            outcome,
+            output: Some(self.run.settings.output.to_string()),
+            tables,
+            calls: self.connection.calls(),
+            planned_calls: Some(self.planned),
+            retries: usage.retries,
+            waited_secs: usage.waited.as_secs_f64(),
+            elapsed_secs: self.run.clock.elapsed().as_secs_f64(),
+            resumed_partitions,
+            warnings,
+            errors: failures.into_iter().map(|failure| failure.notice).collect(),
+        };
+        Ok(Finished { summary, kind })
+    }
+}
+
+/// The API version's last three months are announced by every run; the wall clock counts, whatever `--as-of` says.
+fn version_warning(clock: &Clock) -> Option<Notice> {
+    let connector = Connector::get();
+    let message = VersionAge::of(connector, clock.now().date_naive()).warning(connector)?;
+    Some(Notice::new(VERSION_WARNING, format!("{message}; {VERSION_REMEDY}")))
+}
+
+/// Without the list of advertisers nothing can be asked for.
+pub fn portfolio_error(error: &FetchError) -> Error {
+    let kind = match error.kind() {
+        FetchErrorKind::Credentials => ErrorKind::Credentials,
+        FetchErrorKind::AdvertiserRefused | FetchErrorKind::ScopeRefused => ErrorKind::Scope,
+        FetchErrorKind::Unavailable => ErrorKind::Unavailable,
+        FetchErrorKind::DeadlinePassed => ErrorKind::Throttled,
+        FetchErrorKind::TooLarge | FetchErrorKind::Rejected | FetchErrorKind::Unreadable => ErrorKind::Unexpected,
+    };
+    Error::new(kind, error.message())
+}
+
+/// What a run is asked to do: equal for runs that may continue each other.
+pub fn resume_key(command: &str, scope: Scope, settings: &Settings, advertisers: &[&str], tables: &[Table]) -> String {
+    let tables: Vec<String> = tables.iter().map(|table| format!("{} {:?}", table.name, table.extract)).collect();
+    let text =
+        format!("{command} {:?} {} {} {advertisers:?} {tables:?}", scope.days(), settings.currency, settings.timezone);
+    hexadecimal(Sha256::new_with_prefix(text))
+}
+
+/// The output folder; object stores are parsed but not written to yet.
+pub fn local_root(output: &OutputLocation) -> Result<&Path, Error> {
+    match output {
+        OutputLocation::Local(path) => Ok(path),
+        OutputLocation::Object { .. } => Err(Error::new(
+            ErrorKind::Configuration,
+            format!("`{output}` is an object store, which this version does not write to"),
+        )
+        .with_hint("write to a local folder and copy it with `gcloud storage rsync`, `aws s3 sync` or `azcopy sync`")),
+    }
+}
+
+fn output_error(error: crate::store::StoreError) -> Error {
+    Error::new(ErrorKind::Output, error.to_string()).with_source(error)
+}
+
+fn lock_error(error: LockError) -> Error {
+    let kind = match &error {
+        LockError::Held { .. } => ErrorKind::Locked,
+        LockError::Io { .. } => ErrorKind::Output,
+    };
+    Error::new(kind, error.to_string()).with_source(error)
+}
+
+fn ledger_error(error: LedgerError) -> Error {
+    Error::new(ErrorKind::Output, error.to_string()).with_source(error)
+}

@@ -1,0 +1,215 @@
+//! How a request at the row cap is cut: into parts that together ask for exactly the same rows, each once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::catalog::{Column, ColumnType, EndpointId, Extract, Grain, Job, Mode, Table};
+use crate::dates::DateRange;
+use crate::settings::Settings;
+use crate::table::columns::{Rows, Value};
+use crate::table::decode::ReportLayout;
+
+/// What the placements report can filter by.
+const ENVIRONMENTS: [&str; 3] = ["Web", "Android", "Ios"];
+
+/// One request's share of a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Days.
+    pub days: DateRange,
+    /// Advertisers; at least one.
+    pub advertisers: Vec<String>,
+    /// Only these ad sets.
+    pub ad_sets: Option<Vec<String>>,
+    /// Placements: only this environment.
+    pub environment: Option<String>,
+    /// Placements: disclosed or undisclosed.
+    pub disclosed: Option<bool>,
+    /// Transactions: only this kind of event.
+    pub event_type: Option<String>,
+}
+
+impl Part {
+    /// Everything of these days and advertisers.
+    pub(super) fn new(days: DateRange, advertisers: Vec<String>, disclosed: Option<bool>) -> Self {
+        Self { days, advertisers, ad_sets: None, environment: None, disclosed, event_type: None }
+    }
+
+    /// Two parts with half the advertisers, or half the ad sets, each.
+    pub(super) fn halves(&self) -> Option<Vec<Self>> {
+        self.advertiser_halves().or_else(|| {
+            let (first, second) = halve(self.ad_sets.as_ref()?)?;
+            Some([first, second].map(|ids| Self { ad_sets: Some(ids), ..self.clone() }).into())
+        })
+    }
+
+    /// Two parts with half the advertisers each.
+    pub(super) fn advertiser_halves(&self) -> Option<Vec<Self>> {
+        let (first, second) = halve(&self.advertisers)?;
+        Some([first, second].map(|advertisers| Self { advertisers, ..self.clone() }).into())
+    }
+
+    /// Two parts with half of `ids` each.
+    pub(super) fn by_ad_sets(&self, ids: Vec<String>) -> Vec<Self> {
+        let whole = Self { ad_sets: Some(ids), ..self.clone() };
+        whole.halves().unwrap_or_else(|| vec![whole])
+    }
+
+    /// A part for each environment, if Criteo's filter has them all (Criteo OpenAPI 2026-07: `Web`, `Android`, `Ios`).
+    pub fn by_environment(&self, environments: &[String]) -> Option<Vec<Self>> {
+        let filter = |name: &String| ENVIRONMENTS.iter().find(|known| known.eq_ignore_ascii_case(name));
+        let known: Option<BTreeSet<&str>> = environments.iter().map(|name| filter(name).copied()).collect();
+        let part = |name: &str| Self { environment: Some(name.to_owned()), ..self.clone() };
+        Some(known?.into_iter().map(part).collect())
+    }
+
+    /// A part for each kind of event (Criteo OpenAPI 2026-07: `Click`, `Display`), unless it already is one.
+    pub(super) fn by_event_type(&self) -> Option<Vec<Self>> {
+        if self.event_type.is_some() {
+            return None;
+        }
+        Some(["Click", "Display"].map(|event| Self { event_type: Some(event.to_owned()), ..self.clone() }).into())
+    }
+}
+
+impl std::fmt::Display for Part {
+    /// For messages: "of advertisers 1, 2 for 2026-11-01".
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.advertisers.as_slice() {
+            [one] => write!(f, "of advertiser {one}")?,
+            few if few.len() <= 3 => write!(f, "of advertisers {}", few.join(", "))?,
+            many => write!(f, "of {} advertisers ({} to {})", many.len(), many[0], many[many.len() - 1])?,
+        }
+        if let Some(ad_sets) = &self.ad_sets {
+            write!(f, ", {} ad sets", ad_sets.len())?;
+        }
+        for filter in [&self.environment, &self.event_type].into_iter().flatten() {
+            write!(f, ", {filter}")?;
+        }
+        match self.disclosed {
+            Some(true) => f.write_str(", disclosed")?,
+            Some(false) => f.write_str(", undisclosed")?,
+            None => {}
+        }
+        write!(f, " for {}", self.days)
+    }
+}
+
+fn halve(ids: &[String]) -> Option<(Vec<String>, Vec<String>)> {
+    if ids.len() < 2 {
+        return None;
+    }
+    let (first, second) = ids.split_at(ids.len() / 2);
+    Some((first.to_vec(), second.to_vec()))
+}
+
+/// The values a dimension has in some rows.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Values {
+    /// All rows have one of these.
+    Known(Vec<String>),
+    /// Some rows have none, and cannot be asked for by it.
+    Unnamed,
+}
+
+impl Values {
+    /// From the rows of [`value_table`].
+    pub fn from_rows<'r>(partitions: impl Iterator<Item = &'r Rows>) -> Self {
+        let mut values = BTreeSet::new();
+        for rows in partitions {
+            for row in 0..rows.len() {
+                match rows.columns()[VALUE_COLUMN].get(row) {
+                    Value::Text(value) => values.insert(value.to_owned()),
+                    _ => return Self::Unnamed,
+                };
+            }
+        }
+        Self::Known(values.into_iter().collect())
+    }
+}
+
+const VALUE_COLUMN: usize = 1;
+
+/// An internal table of nothing but the values of one dimension, for the report that `endpoint` serves.
+pub fn value_table(endpoint: EndpointId, dimension: &str, settings: &Settings) -> (Arc<Table>, Arc<ReportLayout>) {
+    let column = |name: &str, column_type, source: Option<&str>| Column {
+        name: name.to_owned(),
+        column_type,
+        mode: Mode::Nullable,
+        source: source.map(str::to_owned),
+        description: String::new(),
+        additive: false,
+    };
+    let table = Table {
+        name: format!("values of {dimension}"),
+        job: Job::Analytics,
+        endpoint,
+        description: String::new(),
+        primary_key: vec!["value".to_owned()],
+        partition_by: "day".to_owned(),
+        columns: vec![column("day", ColumnType::Date, None), column("value", ColumnType::String, Some(dimension))],
+        extract: Extract::Report {
+            grain: Grain::Day,
+            dimensions: vec![dimension.to_owned()],
+            metrics: vec!["Displays".to_owned()],
+        },
+        enabled: false,
+        lookback_days: None,
+    };
+    let layout = ReportLayout::new(&table, settings.timezone, &settings.currency).expect("it is a report table");
+    (Arc::new(table), Arc::new(layout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn part(advertisers: usize) -> Part {
+        let ids = (0..advertisers).map(|id| id.to_string()).collect();
+        Part::new(DateRange::single("2026-11-01".parse().expect("a date")), ids, None)
+    }
+
+    /// Cuts as `analytics` does, with `rows` giving the rows of each (advertiser, ad set); returns how often each was asked for whole.
+    fn asked(part: &Part, world: &[Vec<u64>], cap: u64, covered: &mut Vec<(usize, usize)>) -> Result<(), Part> {
+        let advertisers: Vec<usize> = part.advertisers.iter().map(|id| id.parse().expect("a number")).collect();
+        let wanted = |ad_set: usize| part.ad_sets.as_ref().is_none_or(|ids| ids.contains(&ad_set.to_string()));
+        let pairs: Vec<(usize, usize)> = advertisers
+            .iter()
+            .flat_map(|&advertiser| (0..world[advertiser].len()).map(move |ad_set| (advertiser, ad_set)))
+            .filter(|&(_, ad_set)| wanted(ad_set))
+            .collect();
+        let rows: u64 = pairs.iter().map(|&(advertiser, ad_set)| world[advertiser][ad_set]).sum();
+        if rows < cap {
+            covered.extend(pairs);
+            return Ok(());
+        }
+        let ids = |advertiser: usize| (0..world[advertiser].len()).map(|id| id.to_string()).collect::<Vec<_>>();
+        let parts = match part.halves() {
+            Some(halves) => halves,
+            None if part.ad_sets.is_none() && ids(advertisers[0]).len() > 1 => part.by_ad_sets(ids(advertisers[0])),
+            None => return Err(part.clone()),
+        };
+        parts.iter().try_for_each(|part| asked(part, world, cap, covered))
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_covers_each_advertiser_and_ad_set_exactly_once(
+            world in prop::collection::vec(prop::collection::vec(0_u64..49, 0..12), 1..9),
+        ) {
+            let mut covered = Vec::new();
+            prop_assert_eq!(asked(&part(world.len()), &world, 50, &mut covered), Ok(()));
+            covered.sort_unstable();
+            let everything: Vec<_> =
+                world.iter().enumerate().flat_map(|(advertiser, sets)| (0..sets.len()).map(move |set| (advertiser, set))).collect();
+            prop_assert_eq!(covered, everything);
+        }
+    }
+
+    #[test]
+    fn an_ad_set_over_the_cap_cannot_be_cut() {
+        let failed = asked(&part(1), &[vec![10, 70]], 50, &mut Vec::new()).expect_err("over the cap");
+        assert_eq!(failed.ad_sets, Some(vec!["1".to_owned()]));
+    }
+}
