@@ -17,6 +17,7 @@ pub mod json;
 pub mod ledger;
 pub mod progress;
 pub mod pull;
+pub mod sandbox;
 pub mod secret;
 pub mod settings;
 pub mod store;

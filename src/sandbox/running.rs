@@ -1,0 +1,215 @@
+//! A running sandbox, and what a test may ask of it.
+//!
+//! The truth methods answer from the same facts as the API, but without caps, quotas, consent or faults.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::aggregate::{Places, Query};
+use super::entities::{self, EntityKind};
+use super::faults::Fault;
+use super::gateway::{Gateway, lock};
+use super::options::SandboxOptions;
+use super::server::Server;
+use super::world::World;
+use super::{metrics, names, placements, request, statistics, transactions};
+use crate::clock::Clock;
+
+/// What endpoints know when they answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ask<'a> {
+    pub(super) world: &'a Arc<World>,
+    pub(super) options: &'a SandboxOptions,
+    pub(super) today: NaiveDate,
+    /// Advertisers that took their consent back.
+    pub(super) lost: &'a BTreeSet<String>,
+}
+
+/// A call that the simulated API received, without secrets.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Call {
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// The request body, if it was JSON; of token requests, the grant type only.
+    pub body: Value,
+    /// The status that was sent; 0 when the connection was reset instead, or while the call is running.
+    pub status: u16,
+}
+
+/// A running sandbox; it stops when dropped.
+#[derive(Debug)]
+pub struct Sandbox {
+    gateway: Arc<Gateway>,
+    server: Server,
+}
+
+const NOBODY: &BTreeSet<String> = &BTreeSet::new();
+
+impl Sandbox {
+    /// Starts a sandbox; it answers as soon as this returns.
+    pub async fn start(options: SandboxOptions, clock: Clock) -> io::Result<Self> {
+        let port = options.port;
+        let gateway = Arc::new(Gateway::new(options, clock));
+        let server = Server::start(Arc::clone(&gateway), port).await?;
+        Ok(Self { gateway, server })
+    }
+
+    /// Where it listens, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// Stops it, giving running calls half a second.
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
+
+    /// Replaces all faults.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.gateway.set_faults(faults);
+    }
+
+    /// Moves to another day.
+    pub fn set_today(&self, today: NaiveDate) {
+        self.gateway.set_today(today);
+    }
+
+    /// All calls so far, in the order they came in.
+    pub fn calls(&self) -> Vec<Call> {
+        self.gateway.calls()
+    }
+
+    /// The ids of all advertisers, consented or not.
+    pub fn advertiser_ids(&self) -> Vec<String> {
+        self.gateway.world.advertisers.iter().map(|advertiser| advertiser.id.clone()).collect()
+    }
+
+    /// A refresh token as an earlier consent would have left it.
+    pub fn issue_refresh_token(&self) -> String {
+        lock(&self.gateway.tokens).issue_refresh_token(self.gateway.options.seed, self.gateway.clock.now())
+    }
+
+    /// An authorization code as the consent page would have sent it to `redirect_uri`; `challenge` is the S256 one.
+    pub fn issue_code(&self, redirect_uri: &str, challenge: Option<&str>) -> String {
+        let challenge = challenge.map(|challenge| (challenge.to_owned(), true));
+        let (seed, now) = (self.gateway.options.seed, self.gateway.clock.now());
+        lock(&self.gateway.tokens).issue_code(seed, redirect_uri, challenge, now)
+    }
+
+    fn ask(&self) -> Ask<'_> {
+        let gateway = &self.gateway;
+        Ask { world: &gateway.world, options: &gateway.options, today: gateway.today(), lost: NOBODY }
+    }
+
+    /// Every row of a statistics report as wire text.
+    ///
+    /// # Panics
+    ///
+    /// When a name is not known to the API: a mistake of the test.
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the report")]
+    pub fn truth_statistics(
+        &self,
+        advertiser_ids: &[&str],
+        from: NaiveDate,
+        to: NaiveDate,
+        dimensions: &[&str],
+        metrics: &[&str],
+        currency: &str,
+        timezone: &str,
+    ) -> Vec<BTreeMap<String, String>> {
+        let axes = dimensions.iter().map(|name| statistics::axis_named(name).expect("a known dimension")).collect();
+        let metrics = metrics.iter().map(|name| metrics::of_statistics(name).expect("a known metric")).collect();
+        let query = Query {
+            advertisers: self.gateway.world.known(advertiser_ids),
+            ad_sets: None,
+            from,
+            to,
+            axes: statistics::distinct(axes),
+            metrics,
+            rate: rate(currency),
+            zone: zone(timezone),
+            places: None,
+        };
+        statistics::table(&self.ask(), &query, currency.to_owned(), usize::MAX).maps()
+    }
+
+    /// Every row of a placements report as wire text, with keys in `PascalCase`.
+    ///
+    /// # Panics
+    ///
+    /// When a name is not known to the API: a mistake of the test.
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the report")]
+    pub fn truth_placements(
+        &self,
+        advertiser_ids: &[&str],
+        from: NaiveDate,
+        to: NaiveDate,
+        dimensions: &[&str],
+        metrics: &[&str],
+        currency: &str,
+        timezone: &str,
+        disclosed: bool,
+    ) -> Vec<BTreeMap<String, String>> {
+        let dimensions: Vec<placements::Dimension> =
+            dimensions.iter().map(|name| placements::dimension_named(name).expect("a known dimension")).collect();
+        let metrics = metrics.iter().map(|name| metrics::of_placements(name).expect("a known metric")).collect();
+        let query = Query {
+            advertisers: self.gateway.world.known(advertiser_ids),
+            ad_sets: None,
+            from,
+            to,
+            axes: statistics::distinct(dimensions.iter().map(|(_, axis, _)| *axis).collect()),
+            metrics,
+            rate: rate(currency),
+            zone: zone(timezone),
+            places: Some(Places { disclosed, environment: None, name: None }),
+        };
+        placements::table(&self.ask(), &query, &dimensions, usize::MAX).maps()
+    }
+
+    /// Every transaction as wire text, with keys in `PascalCase`.
+    ///
+    /// # Panics
+    ///
+    /// When a name is not known to the API: a mistake of the test.
+    pub fn truth_transactions(
+        &self,
+        advertiser_ids: &[&str],
+        from: NaiveDate,
+        to: NaiveDate,
+        currency: &str,
+        timezone: &str,
+    ) -> Vec<BTreeMap<String, String>> {
+        let query = transactions::Query {
+            advertisers: self.gateway.world.known(advertiser_ids),
+            from,
+            to,
+            zone: zone(timezone),
+            currency: currency.to_owned(),
+            rate: rate(currency),
+            touch: None,
+        };
+        transactions::table(&self.ask(), &query, usize::MAX).maps()
+    }
+
+    /// Every entity of a kind that the API lists to an app with all consents.
+    pub fn truth_entities(&self, kind: EntityKind) -> Vec<Value> {
+        entities::all(&self.gateway.world, kind)
+    }
+}
+
+fn rate(currency: &str) -> i64 {
+    names::rate(currency).expect("a known currency")
+}
+
+fn zone(timezone: &str) -> Tz {
+    request::zone_named(timezone).expect("a known time zone")
+}
