@@ -8,13 +8,16 @@
 
 pub mod auth;
 pub mod catalog;
+pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod criteo;
 pub mod dates;
 pub mod error;
 pub mod http;
 pub mod json;
 pub mod ledger;
+pub mod logging;
 pub mod progress;
 pub mod pull;
 pub mod sandbox;

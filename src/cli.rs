@@ -1,0 +1,521 @@
+//! What was typed: every command and option, as types. It parses and explains; it decides nothing.
+//!
+//! Options that also have a variable or a key in the file are only carried here; [`crate::settings`] decides which
+//! value holds. Secrets have no option on purpose: command lines are visible to every user of a machine.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::dates::{DateRange, NotADate, parse_date};
+use crate::error::ExitCodes;
+use crate::logging::{LogFormat, LogOptions};
+use crate::pull::Scope;
+use crate::settings::environment::VARIABLES;
+use crate::settings::{DEFAULT_PATH, Overrides};
+
+const EXAMPLES: &str = "\
+Examples:
+  criteo-source demo                                        try it: no account, no network
+  criteo-source init                                        write a commented configuration file
+  criteo-source check                                       prove that everything is in place
+  criteo-source pull                                        the run to schedule every morning
+  criteo-source backfill --from 2026-01-01 --to 2026-03-31  a range of days, both included
+";
+
+/// Pulls Criteo Marketing Solutions data into Parquet partitions that BigQuery, Snowflake and DuckDB can load.
+///
+/// Results go to stdout; logs and progress go to stderr. For each setting the first that is given holds: flag,
+/// environment variable, configuration file, default. A secret is never a flag and never in the file.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "criteo-source", version, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options that every command takes, before or after its name.
+    #[command(flatten)]
+    pub global: GlobalOptions,
+}
+
+/// Options that every command takes.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalOptions {
+    /// Configuration file [default: `./criteo-source.toml`, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where partitions are written: a folder, `file://`, `gs://`, `s3://` or `az://` [default: `./data`]
+    #[arg(long, global = true, value_name = "URL")]
+    pub output: Option<String>,
+
+    /// Take this date, in the report time zone, as today; the last day pulled is the one before
+    #[arg(long, global = true, value_name = "YYYY-MM-DD", value_parser = date)]
+    pub as_of: Option<NaiveDate>,
+
+    /// Only these tables, separated by commas, whether enabled or not
+    #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',', action = ArgAction::Append)]
+    pub tables: Vec<String>,
+
+    /// Only these advertiser ids, separated by commas
+    #[arg(long, global = true, value_name = "IDS", value_delimiter = ',', action = ArgAction::Append)]
+    pub advertisers: Vec<String>,
+
+    /// How results are printed on stdout: `table` for people, `json` for exactly one JSON document (`schema` has more)
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t, hide_possible_values = true)]
+    pub format: Format,
+
+    /// How logs are printed on stderr
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    pub log_format: LogFormat,
+
+    /// Log more: `-v` progress of the run, `-vv` each request, `-vvv` everything; never headers or secrets
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Log less: `-q` errors only, `-qq` nothing
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
+    pub quiet: u8,
+
+    /// No progress bars, also on a terminal
+    #[arg(long, global = true)]
+    pub no_progress: bool,
+}
+
+impl GlobalOptions {
+    /// The options that override variables and file.
+    pub fn overrides(&self) -> Overrides {
+        let trimmed = |names: &[String]| names.iter().map(|name| name.trim().to_owned()).collect();
+        Overrides {
+            output: self.output.clone(),
+            as_of: self.as_of,
+            tables: trimmed(&self.tables),
+            advertisers: trimmed(&self.advertisers),
+        }
+    }
+
+    /// The options that concern logs.
+    pub fn log_options(&self) -> LogOptions {
+        LogOptions { format: self.log_format, verbose: self.verbose, quiet: self.quiet }
+    }
+}
+
+/// How results are printed. All but the first two are for `schema` alone; [`parse`] refuses them elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// Exactly one JSON document.
+    Json,
+    /// `schema` only: a BigQuery schema file.
+    #[value(name = "bigquery")]
+    BigQuery,
+    /// `schema` only: Snowflake DDL.
+    Snowflake,
+    /// `schema` only: DuckDB DDL.
+    #[value(name = "duckdb")]
+    DuckDb,
+    /// `schema` only: the Arrow schema.
+    Arrow,
+    /// `schema` only: a dbt source file.
+    Dbt,
+}
+
+impl Format {
+    /// Whether every command understands it.
+    pub fn is_general(self) -> bool {
+        matches!(self, Self::Table | Self::Json)
+    }
+}
+
+/// One verb per variant.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole job against the built-in sandbox: no account, no network, no configuration
+    ///
+    /// Writes to `./criteo-demo` (or `--output`), prints what it wrote and the query to try next.
+    Demo,
+
+    /// Write a commented configuration file with every default; never overwrites
+    ///
+    /// Writes `--config`, or `./criteo-source.toml`.
+    Init,
+
+    /// Prove credentials, permissions, consent, reports and output before the first run; lists every problem at once
+    ///
+    /// Asks Criteo for one day of each enabled report of one advertiser, and writes no data. Nothing is wrong: exit 0.
+    Check,
+
+    /// Show what `pull` (or `backfill`) would do: windows, calls, minutes; calls only `advertisers/me`
+    Plan(PlanArguments),
+
+    /// The scheduled run: missing days since `start_date`, the look-back window, then entity snapshots
+    ///
+    /// The last day is yesterday in the report time zone. Running it twice gives the same partitions.
+    Pull(PullArguments),
+
+    /// Pull exactly a range of days; resumable
+    ///
+    /// Days published by an earlier, interrupted run of the same backfill are not fetched again, unless `--force`.
+    #[command(
+        after_help = "Example:\n  criteo-source backfill --from 2026-01-01 --to 2026-01-31 --tables transactions"
+    )]
+    Backfill(BackfillArguments),
+
+    /// Show what is there: coverage by table and day, what is due next, last runs; needs no credentials, calls nothing
+    ///
+    /// Days are final, provisional (Criteo still restates them), mismatched (sums are not Criteo's totals) or missing.
+    #[command(after_help = "Example:\n  criteo-source status --history --tables ad_statistics_daily")]
+    Status(StatusArguments),
+
+    /// Show the contract of each table, or of one, as resolved for the current configuration
+    ///
+    /// `--format` is one of table, json, bigquery, snowflake, duckdb, arrow, dbt.
+    #[command(after_help = "Example:\n  criteo-source schema ad_statistics_daily --format bigquery")]
+    Schema(SchemaArguments),
+
+    /// Serve the simulated Criteo API on this machine
+    ///
+    /// Prints the address, and the variables that point the other commands at it.
+    Sandbox(SandboxArguments),
+
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  criteo-source completions bash > ~/.local/share/bash-completion/completions/criteo-source"
+    )]
+    Completions(CompletionsArguments),
+}
+
+impl Command {
+    /// The verb, as typed and as in the `command` of the JSON summary.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Demo => "demo",
+            Self::Init => "init",
+            Self::Check => "check",
+            Self::Plan(_) => "plan",
+            Self::Pull(_) => "pull",
+            Self::Backfill(_) => "backfill",
+            Self::Status(_) => "status",
+            Self::Schema(_) => "schema",
+            Self::Sandbox(_) => "sandbox",
+            Self::Completions(_) => "completions",
+        }
+    }
+
+    /// The range of days that was typed, which may be empty.
+    fn typed_range(&self) -> Option<(NaiveDate, NaiveDate)> {
+        match self {
+            Self::Plan(arguments) => arguments.from.zip(arguments.to),
+            Self::Backfill(arguments) => Some((arguments.from, arguments.to)),
+            _ => None,
+        }
+    }
+}
+
+/// Arguments of `plan`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct PlanArguments {
+    /// Plan a backfill from this day, included, in the report time zone
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date, requires = "to")]
+    pub from: Option<NaiveDate>,
+
+    /// Plan a backfill to this day, included, in the report time zone
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date, requires = "from")]
+    pub to: Option<NaiveDate>,
+}
+
+impl PlanArguments {
+    /// A backfill of the range, or a pull.
+    pub fn scope(&self) -> Scope {
+        let range = self.from.zip(self.to).and_then(|(from, to)| DateRange::new(from, to));
+        range.map_or(Scope::Pull, |days| Scope::Backfill { days, force: true })
+    }
+}
+
+/// What `pull` and `backfill` share.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct RunArguments {
+    /// Print the plan that the run would execute, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Fail (exit 4) when the sums of what was written differ from Criteo's own totals
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// Arguments of `pull`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct PullArguments {
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunArguments,
+}
+
+/// Arguments of `backfill`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct BackfillArguments {
+    /// First day, included, in the report time zone
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
+    pub from: NaiveDate,
+
+    /// Last day, included, in the report time zone
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
+    pub to: NaiveDate,
+
+    /// Fetch every day again, also those that an interrupted run of this backfill published
+    #[arg(long)]
+    pub force: bool,
+
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunArguments,
+}
+
+impl BackfillArguments {
+    /// The days asked for; [`parse`] refuses a range that ends before it starts, so this is `Some` for what it returns.
+    pub fn range(&self) -> Option<DateRange> {
+        DateRange::new(self.from, self.to)
+    }
+}
+
+/// Arguments of `status`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct StatusArguments {
+    /// Reconstruct a lost or damaged ledger from the data files; damaged files go to `_ledger/damaged`
+    #[arg(long)]
+    pub rebuild: bool,
+
+    /// Read every data file and compare it with the ledger (exit 6 when anything is wrong); changes nothing
+    #[arg(long)]
+    pub verify: bool,
+
+    /// Show what re-pulls changed: column sums before and after, by day
+    #[arg(long)]
+    pub history: bool,
+}
+
+/// Arguments of `schema`.
+#[derive(Clone, Debug, Args)]
+pub struct SchemaArguments {
+    /// One table; without it, all of them
+    #[arg(value_name = "TABLE")]
+    pub table: Option<String>,
+}
+
+/// Arguments of `sandbox`.
+#[derive(Clone, Debug, Args)]
+pub struct SandboxArguments {
+    /// Port on 127.0.0.1; 0 takes a free one and prints it
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    pub port: u16,
+
+    /// A fault to simulate; may be given several times
+    #[arg(long, value_name = "FAULT", action = ArgAction::Append)]
+    pub fault: Vec<String>,
+
+    /// The day the simulation takes as today, in UTC [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
+    pub today: Option<NaiveDate>,
+
+    /// Rows at which a statistics response is cut [default: 100000, as at Criteo]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub statistics_cap: Option<u64>,
+
+    /// Rows at which a placements response is cut [default: 20000, as at Criteo]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub placements_cap: Option<u64>,
+
+    /// Rows at which a transactions response is cut; Criteo documents none [default: 100000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub transactions_cap: Option<u64>,
+
+    /// Calls allowed a minute, for reports and for everything else alike [default: 40 and 250, as at Criteo]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub calls_per_minute: Option<u32>,
+
+    /// Number of advertisers that gave consent [default: a few]
+    #[arg(long, value_name = "N")]
+    pub advertisers_count: Option<u32>,
+}
+
+/// Arguments of `completions`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct CompletionsArguments {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+fn date(text: &str) -> Result<NaiveDate, NotADate> {
+    parse_date(text)
+}
+
+/// The command line as clap knows it, with examples, exit codes and environment variables in its long help.
+pub fn command() -> clap::Command {
+    Cli::command().after_help(EXAMPLES).after_long_help(long_epilogue())
+}
+
+fn long_epilogue() -> String {
+    let mut text = format!(
+        "{EXAMPLES}\nConfiguration file:\n  ./{DEFAULT_PATH}, or --config FILE; `criteo-source init` writes one with every key explained.\n"
+    );
+    text.push_str("\nEnvironment (empty is unset):\n");
+    for variable in VARIABLES.iter().filter(|variable| !variable.for_tests) {
+        let _ = writeln!(text, "  {:<27}{}", variable.name, variable.description);
+    }
+    text.push_str("\nExit codes:\n");
+    for (code, meaning) in ExitCodes::ALL {
+        let _ = writeln!(text, "  {code}  {meaning}");
+    }
+    text
+}
+
+/// Parses a command line, program name first, and checks what clap cannot: formats that only `schema` has, and ranges
+/// that end before they start.
+///
+/// # Errors
+///
+/// A clap error, which is also how `--help` and `--version` arrive.
+pub fn parse<I, T>(arguments: I) -> Result<Cli, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let mut command = command();
+    let cli = Cli::from_arg_matches(&command.try_get_matches_from_mut(arguments)?)?;
+    let is_schema = matches!(cli.command, Command::Schema(_));
+    if !is_schema && !cli.global.format.is_general() {
+        let message = "this `--format` is for `schema` only; use `table` or `json`";
+        return Err(command.error(ErrorKind::InvalidValue, message));
+    }
+    match cli.command.typed_range() {
+        Some((from, to)) if from > to => {
+            let message = format!("`--from` {from} is after `--to` {to}; both days are included");
+            Err(command.error(ErrorKind::ValueValidation, message))
+        }
+        _ => Ok(cli),
+    }
+}
+
+/// Whether stdout must be one JSON document, judged from the words alone because they may not parse.
+pub fn asks_for_json(arguments: &[OsString]) -> bool {
+    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).take_while(|word| *word != "--").collect();
+    let spaced =
+        words.windows(2).enumerate().filter(|(_, pair)| pair[0] == "--format").map(|(at, pair)| (at, &*pair[1]));
+    let joined = words.iter().enumerate().filter_map(|(at, word)| Some((at, word.strip_prefix("--format=")?)));
+    spaced.chain(joined).max_by_key(|(at, _)| *at).is_some_and(|(_, format)| format == "json")
+}
+
+/// The verb in a command line that may not parse: the first word that is one.
+pub fn guess_command(arguments: &[OsString]) -> Option<String> {
+    let command = Cli::command();
+    let words = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
+    words.into_iter().find(|word| command.find_subcommand(word).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &str) -> Result<Cli, clap::Error> {
+        parse(std::iter::once("criteo-source").chain(line.split_whitespace()))
+    }
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_declaration_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_work_before_and_after_the_verb() {
+        for line in ["--output x --format json -vv pull", "pull --output x --format json -vv"] {
+            let cli = typed(line).unwrap();
+            assert_eq!(
+                (cli.global.output.as_deref(), cli.global.format, cli.global.verbose),
+                (Some("x"), Format::Json, 2)
+            );
+        }
+        let cli = typed("pull --tables a,b --tables c --advertisers 1,2 --as-of 2026-01-02").unwrap();
+        assert_eq!(cli.global.overrides().tables, ["a", "b", "c"]);
+        assert_eq!(cli.global.overrides().advertisers, ["1", "2"]);
+    }
+
+    #[test]
+    fn schema_has_formats_that_others_refuse() {
+        assert_eq!(typed("schema ads --format bigquery").unwrap().global.format, Format::BigQuery);
+        assert_eq!(typed("--format json schema").unwrap().global.format, Format::Json);
+        let error = typed("pull --format bigquery").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("for `schema` only"));
+    }
+
+    #[test]
+    fn dates_have_one_form_and_ranges_a_direction() {
+        let cli = typed("backfill --from 2026-01-01 --to 2026-01-31").unwrap();
+        let Command::Backfill(arguments) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(arguments.range().unwrap().len_days(), 31);
+        assert!(typed("backfill --from 2026-1-1 --to 2026-01-31").unwrap_err().to_string().contains("YYYY-MM-DD"));
+        assert!(typed("backfill --from 2026-02-01 --to 2026-01-31").unwrap_err().to_string().contains("is after"));
+        assert!(typed("backfill --from 2026-02-01").is_err());
+        assert!(typed("plan --from 2026-02-01").is_err());
+        assert!(typed("plan").is_ok());
+    }
+
+    #[test]
+    fn there_is_no_option_for_a_secret() {
+        fn names(command: &clap::Command) -> Vec<String> {
+            let own = command.get_arguments().map(|argument| argument.get_id().to_string());
+            own.chain(command.get_subcommands().flat_map(names)).collect()
+        }
+        let offending: Vec<_> = names(&command())
+            .into_iter()
+            .filter(|name| ["secret", "token", "password"].iter().any(|word| name.contains(word)))
+            .collect();
+        assert!(offending.is_empty(), "{offending:?}");
+    }
+
+    #[test]
+    fn help_names_every_variable_and_every_exit_code() {
+        let help = command().render_long_help().to_string();
+        for variable in VARIABLES {
+            assert_eq!(help.contains(variable.name), !variable.for_tests, "{}", variable.name);
+        }
+        for (_, meaning) in ExitCodes::ALL {
+            assert!(help.contains(meaning), "{meaning}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_each_verb_is_the_one_typed() {
+        for line in ["demo", "check", "pull", "status --verify", "completions bash", "sandbox --port 0"] {
+            assert_eq!(Some(typed(line).unwrap().command.name()), line.split(' ').next());
+        }
+    }
+
+    #[test]
+    fn json_is_recognised_in_a_line_that_does_not_parse() {
+        for (line, expected) in [
+            ("x pull --format json --nonsense", true),
+            ("x --format=json", true),
+            ("x --format", false),
+            ("x --format table --format json", true),
+            ("x --format=json --format table", false),
+            ("x -- --format json", false),
+        ] {
+            assert_eq!(asks_for_json(&words(line)), expected, "{line}");
+        }
+        assert_eq!(guess_command(&words("x --format json backfil backfill")).as_deref(), Some("backfill"));
+    }
+}

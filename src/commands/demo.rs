@@ -1,0 +1,56 @@
+//! `demo`: the whole job against the built-in sandbox, without account, network or configuration.
+
+use crate::cli::{Format, GlobalOptions};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::pull::Scope;
+use crate::sandbox::{Sandbox, SandboxOptions};
+use crate::settings::{Environment, environment};
+
+use super::pull::Job;
+use super::session::Session;
+use super::{Ended, pull};
+
+/// Where the demo writes unless told otherwise.
+const OUTPUT: &str = "./criteo-demo";
+/// The demo's sandbox allows more calls a minute than Criteo, so that nobody has to wait for a look.
+const CALLS_PER_MINUTE: u32 = 6000;
+
+/// Starts a sandbox, pulls from it, prints what to try next.
+pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
+    let mut options = SandboxOptions {
+        report_calls_per_minute: CALLS_PER_MINUTE,
+        default_calls_per_minute: CALLS_PER_MINUTE,
+        ..SandboxOptions::default()
+    };
+    if let Some(as_of) = global.as_of {
+        options.today = as_of;
+    }
+    let (client_id, client_secret) = (options.client_id.clone(), options.client_secret.clone());
+    let sandbox = Sandbox::start(options, Clock::system()).await.map_err(Error::unexpected)?;
+    let mut flags = global.overrides();
+    let output = flags.output.get_or_insert_with(|| OUTPUT.to_owned()).clone();
+    let environment = Environment::from_pairs([
+        (environment::API_URL, sandbox.url()),
+        (environment::CLIENT_ID, client_id),
+        (environment::CLIENT_SECRET, client_secret),
+    ]);
+    let session = Session::resolve(&flags, &environment, None)?;
+    let ended = pull::launch(Job { command: "demo", scope: Scope::Pull, strict: false }, session, global, run_id).await;
+    sandbox.stop().await;
+    if global.format != Format::Json && matches!(ended, Ok(Ended { exit_code: 0 })) {
+        print!("{}", next_steps(&output));
+    }
+    ended
+}
+
+fn next_steps(output: &str) -> String {
+    format!(
+        "\nThe files are in {output}/<table>/dt=<day>/data.parquet. Look at them, for instance with DuckDB:\n\n  \
+         duckdb -c \"select day, campaign_name, sum(clicks) clicks, sum(advertiser_cost) cost, any_value(currency) currency \
+         from read_parquet('{output}/ad_statistics_daily/*/*.parquet') group by all order by day desc, cost desc limit 10\"\n\n\
+         This was a simulation: numbers and names are invented. For your own account:\n\n  \
+         criteo-source init      # writes a commented criteo-source.toml\n  \
+         criteo-source --help    # which variables hold the credentials\n"
+    )
+}

@@ -1,0 +1,128 @@
+//! `plan`, and `--dry-run` of `pull` and `backfill`: what a run would ask for, before anything is fetched.
+//!
+//! It calls nothing but `advertisers/me`, takes no lock and writes nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::session::Session;
+use super::{Ended, print_text};
+use crate::cli::{Format, GlobalOptions};
+use crate::clock::Deadline;
+use crate::criteo::{Calls, Connection};
+use crate::error::{Error, ErrorKind, error_chain};
+use crate::ledger::Ledger;
+use crate::pull::summary::{Notice, Outcome};
+use crate::pull::{Forecast, Planner, Portfolio, Scope, local_root, planned_calls, portfolio_error, resume_key};
+use crate::store::Store;
+
+/// Calls a minute that Criteo allows (Criteo docs, Rate limits page); the first minute's worth goes at once.
+const REPORT_CALLS_PER_MINUTE: u64 = 40;
+const DEFAULT_CALLS_PER_MINUTE: u64 = 250;
+
+/// The document.
+#[derive(Serialize)]
+struct PlanDocument {
+    run_id: String,
+    command: &'static str,
+    outcome: Outcome,
+    scope: &'static str,
+    advertisers: Vec<String>,
+    tables: BTreeMap<String, Forecast>,
+    calls: Calls,
+    minutes: u64,
+    resumed_partitions: u64,
+    warnings: Vec<Notice>,
+    errors: Vec<Notice>,
+}
+
+/// Plans a scope and prints it.
+pub async fn run(scope: Scope, global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
+    let mut session = Session::load(global)?;
+    let tables = session.wanted_tables()?;
+    let Session { settings, mut warnings, clock } = session;
+    let store = Store::read_only(local_root(&settings.output)?);
+    let ledger = Ledger::read(&store).map_err(|error| Error::new(ErrorKind::Output, error_chain(&error)))?;
+    let connection = Connection::open(&settings, &clock, Deadline::never())?;
+    let portfolio = Portfolio::fetch(&connection.client, &settings.advertisers).await;
+    let portfolio = portfolio.map_err(|error| portfolio_error(&error))?;
+    portfolio.require_someone()?;
+    let verb = if scope == Scope::Pull { "pull" } else { "backfill" };
+    let advertisers: Vec<&str> = portfolio.ids().collect();
+    let earlier_runs = ledger.unfinished_runs(&resume_key(verb, scope, &settings, &advertisers, &tables));
+    let planner = Planner { settings: &settings, scope, ledger: &ledger, advertisers, earlier_runs: &earlier_runs };
+    let plan = planner.plan(tables);
+    let forecasts = planner.forecasts(&plan);
+    let calls = planned_calls(&plan, &forecasts);
+    warnings.extend(plan.notices.iter().cloned());
+    let document = PlanDocument {
+        run_id: run_id.to_owned(),
+        command: "plan",
+        outcome: Outcome::Ok,
+        scope: verb,
+        advertisers: portfolio.ids().map(str::to_owned).collect(),
+        tables: forecasts,
+        calls,
+        minutes: minutes(calls),
+        resumed_partitions: plan.resumed_partitions,
+        warnings,
+        errors: portfolio.absent().collect(),
+    };
+    match global.format {
+        Format::Json => {
+            let text = serde_json::to_string_pretty(&document).map_err(Error::unexpected)?;
+            print_text(&format!("{text}\n"));
+        }
+        _ => print_text(&render(&document)),
+    }
+    Ok(Ended::DONE)
+}
+
+/// Minutes that the quotas alone make it last; the answers' own time comes on top.
+fn minutes(calls: Calls) -> u64 {
+    let waits = |calls: u64, per_minute: u64| calls.saturating_sub(1) / per_minute;
+    waits(calls.report, REPORT_CALLS_PER_MINUTE).max(waits(calls.default, DEFAULT_CALLS_PER_MINUTE))
+}
+
+fn render(plan: &PlanDocument) -> String {
+    let mut text = String::new();
+    let width = plan.tables.keys().map(String::len).max().unwrap_or(0).max("table".len());
+    line(&mut text, &format!("{:width$}  {:>5}  {:<24}  {:>7}  {:>6}", "table", "days", "", "windows", "calls"));
+    for (name, forecast) in &plan.tables {
+        let days = match (forecast.from, forecast.to) {
+            (Some(from), Some(to)) if from != to => format!("{from} to {to}"),
+            (Some(day), _) => day.to_string(),
+            _ => "nothing to do".to_owned(),
+        };
+        let least = if forecast.is_guess { " or more" } else { "" };
+        let Forecast { days: count, windows, calls, .. } = forecast;
+        line(&mut text, &format!("{name:width$}  {count:>5}  {days:<24}  {windows:>7}  {calls:>6}{least}"));
+    }
+    let Calls { report, default, .. } = plan.calls;
+    let duration = match plan.minutes {
+        0 => "no waiting for the quota".to_owned(),
+        minutes => format!("at least {minutes} minutes under the quota"),
+    };
+    line(&mut text, &format!("{report} report calls and {default} other calls, {duration}"));
+    for notice in plan.warnings.iter().chain(&plan.errors) {
+        line(&mut text, &format!("warning[{}]: {}", notice.code, notice.message));
+    }
+    text
+}
+
+fn line(text: &mut String, content: &str) {
+    writeln!(text, "{}", content.trim_end()).expect("a string takes any text");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_minutes_worth_of_calls_costs_no_waiting() {
+        let minutes_of = |report| minutes(Calls { report, default: 0, token: 0 });
+        assert_eq!([0, 1, 40, 41, 80, 81].map(minutes_of), [0, 0, 0, 1, 1, 2]);
+    }
+}

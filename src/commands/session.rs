@@ -1,0 +1,107 @@
+//! What every command that works with tables starts from: settings, tables, clock.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use crate::catalog::{Catalog, CustomReport, Table, TableOverrides, Warning};
+use crate::cli::GlobalOptions;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind};
+use crate::pull::summary::Notice;
+use crate::settings::{ConfigurationFile, Environment, Overrides, Problems, Settings};
+
+/// Settings in force, and what to say about them.
+pub struct Session {
+    /// Settings.
+    pub settings: Settings,
+    /// Harmless oddities of the configuration.
+    pub warnings: Vec<Notice>,
+    /// Time.
+    pub clock: Clock,
+}
+
+impl Session {
+    /// From flags, the process's environment and the configuration file.
+    pub fn load(global: &GlobalOptions) -> Result<Self, Error> {
+        let file = read_file(global.config.as_deref())?;
+        Self::resolve(&global.overrides(), &Environment::of_process(), file.as_ref())
+    }
+
+    /// From the parts; `demo` has an environment of its own.
+    pub fn resolve(
+        flags: &Overrides,
+        environment: &Environment,
+        file: Option<&ConfigurationFile>,
+    ) -> Result<Self, Error> {
+        let now: DateTime<Utc> = Utc::now();
+        let known: Vec<&str> = Catalog::get().tables().collect();
+        let resolved = Settings::resolve(flags, environment, file, &known, now);
+        let (settings, warnings) = resolved?;
+        let warnings = warnings.into_iter().map(|warning| Notice::new(warning.code, warning.message)).collect();
+        let clock = if settings.skip_waits { Clock::skipping(now) } else { Clock::system() };
+        Ok(Self { settings, warnings, clock })
+    }
+
+    /// Every table, built in or configured, as the configuration wants it; all problems at once.
+    pub fn all_tables(&mut self) -> Result<Vec<Table>, Error> {
+        let catalog = Catalog::get();
+        let settings = &self.settings;
+        let built_in = catalog.tables().map(|name| {
+            let wanted = settings.tables.get(name).cloned().unwrap_or_default();
+            let overrides = TableOverrides {
+                enabled: wanted.enabled,
+                lookback_days: wanted.lookback_days,
+                metrics: wanted.metrics,
+                dimensions: wanted.dimensions,
+            };
+            catalog.resolve(name, &overrides)
+        });
+        let custom = settings.reports.iter().map(|report| {
+            let (name, grain) = (report.name.clone(), report.grain);
+            let (dimensions, metrics) = (report.dimensions.clone(), report.metrics.clone());
+            let (mut table, warnings) = catalog.custom_report(&CustomReport { name, grain, dimensions, metrics })?;
+            if let Some(wanted) = settings.tables.get(&table.name) {
+                table.enabled = wanted.enabled.unwrap_or(table.enabled);
+                table.lookback_days = wanted.lookback_days.or(table.lookback_days);
+            }
+            Ok((table, warnings))
+        });
+        let (mut tables, mut notices, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        for resolved in built_in.chain(custom) {
+            match resolved {
+                Ok((table, warnings)) => {
+                    notices.extend(warnings.iter().map(|warning| table_notice(&table, warning)));
+                    tables.push(table);
+                }
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(Error::new(ErrorKind::Configuration, problems.join("\n")));
+        }
+        self.warnings.extend(notices);
+        Ok(tables)
+    }
+
+    /// The tables this run is about: those named with `--tables`, or the enabled ones.
+    pub fn wanted_tables(&mut self) -> Result<Vec<Table>, Error> {
+        let selected = self.settings.selected_tables.clone();
+        let mut tables = self.all_tables()?;
+        tables.retain(|table| if selected.is_empty() { table.enabled } else { selected.contains(&table.name) });
+        self.warnings
+            .retain(|warning| warning.table.as_ref().is_none_or(|name| tables.iter().any(|table| table.name == *name)));
+        if tables.is_empty() {
+            return Err(Error::new(ErrorKind::Configuration, "every table is switched off; nothing to do"));
+        }
+        Ok(tables)
+    }
+}
+
+fn read_file(named: Option<&Path>) -> Result<Option<ConfigurationFile>, Error> {
+    ConfigurationFile::read(named).map_err(|problem| Problems::from(problem).into())
+}
+
+fn table_notice(table: &Table, warning: &Warning) -> Notice {
+    Notice::new(warning.code(), warning.to_string()).table(&table.name)
+}

@@ -1,0 +1,176 @@
+//! The one JSON document of `status`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use serde::Serialize;
+
+use super::Status;
+use super::coverage::{DayState, TableCoverage};
+use super::history::{Change, changes};
+use crate::cli::StatusArguments;
+use crate::criteo::Calls;
+use crate::ledger::{Difference, PartitionRecord, Rebuilt, RunRecord, Verification};
+use crate::pull::summary::{Notice, Outcome};
+
+/// Runs in the document.
+const MAX_RUNS: usize = 50;
+
+/// The document; what every command's document has, and what is asked of this one.
+#[derive(Serialize)]
+pub(super) struct StatusDocument<'s> {
+    run_id: &'s str,
+    command: &'static str,
+    outcome: Outcome,
+    output: String,
+    as_of: NaiveDate,
+    tables: BTreeMap<&'s str, TableStatus<'s>>,
+    runs: Vec<&'s RunRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebuilt: Option<&'s Rebuilt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<&'s Verification>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<Vec<Change>>,
+    calls: Calls,
+    retries: u64,
+    waited_secs: f64,
+    warnings: Vec<Notice>,
+    errors: Vec<Notice>,
+}
+
+#[derive(Serialize)]
+struct TableStatus<'s> {
+    kind: &'static str,
+    is_pulled: bool,
+    first: Option<NaiveDate>,
+    last: Option<NaiveDate>,
+    partitions: usize,
+    rows: u64,
+    bytes: u64,
+    calls: u64,
+    #[serde(rename = "final")]
+    final_: usize,
+    provisional: usize,
+    mismatch: usize,
+    missing: BTreeSet<NaiveDate>,
+    due: &'s BTreeSet<NaiveDate>,
+    mismatches: Vec<Mismatch<'s>>,
+    without_advertisers: Vec<LeftOut<'s>>,
+}
+
+#[derive(Serialize)]
+struct Mismatch<'s> {
+    date: NaiveDate,
+    differences: &'s [Difference],
+}
+
+#[derive(Serialize)]
+struct LeftOut<'s> {
+    date: NaiveDate,
+    advertisers: &'s [String],
+}
+
+impl<'s> TableStatus<'s> {
+    fn of(covered: &'s TableCoverage) -> Self {
+        let records = &covered.records;
+        Self {
+            kind: if covered.is_snapshot { "snapshot" } else { "report" },
+            is_pulled: covered.is_pulled,
+            first: covered.first(),
+            last: covered.last(),
+            partitions: records.len(),
+            rows: covered.rows(),
+            bytes: covered.bytes(),
+            calls: 0,
+            final_: covered.count(DayState::Final),
+            provisional: covered.count(DayState::Provisional),
+            mismatch: covered.count(DayState::Mismatch),
+            missing: covered.missing(),
+            due: &covered.due,
+            mismatches: mismatched(records)
+                .map(|record| Mismatch { date: record.date, differences: &record.differences })
+                .collect(),
+            without_advertisers: records
+                .iter()
+                .filter(|record| !record.without_advertisers.is_empty())
+                .map(|record| LeftOut { date: record.date, advertisers: &record.without_advertisers })
+                .collect(),
+        }
+    }
+}
+
+/// Records whose sums are not Criteo's totals.
+pub(super) fn mismatched(records: &[PartitionRecord]) -> impl Iterator<Item = &PartitionRecord> {
+    records.iter().filter(|record| DayState::from(record.status) == DayState::Mismatch)
+}
+
+impl<'s> StatusDocument<'s> {
+    /// Puts everything together.
+    pub(super) fn of(status: &'s Status, arguments: StatusArguments) -> Self {
+        let tables = status.coverage.tables.iter();
+        let history = arguments.history.then(|| {
+            let records = status.coverage.tables.values().flat_map(|covered| &covered.records);
+            records.flat_map(changes).collect()
+        });
+        Self {
+            run_id: &status.run_id,
+            command: "status",
+            outcome: if status.error_kind().is_some() { Outcome::Partial } else { Outcome::Ok },
+            output: status.settings.output.to_string(),
+            as_of: status.settings.as_of,
+            tables: tables.map(|(name, covered)| (name.as_str(), TableStatus::of(covered))).collect(),
+            runs: status.ledger.runs().rev().take(MAX_RUNS).collect(),
+            rebuilt: status.rebuilt.as_ref(),
+            verification: status.verification.as_ref(),
+            history,
+            calls: Calls::default(),
+            retries: 0,
+            waited_secs: 0.0,
+            warnings: status.warnings.clone(),
+            errors: errors(status),
+        }
+    }
+}
+
+/// What makes the exit code other than 0.
+fn errors(status: &Status) -> Vec<Notice> {
+    let findings = status.verification.iter().flat_map(|verification| &verification.findings).map(|finding| {
+        let notice = Notice::new("verification_failed", format!("`{}`: {}", finding.path, finding.message));
+        Notice { table: finding.table.clone(), date: finding.date, ..notice }
+    });
+    let dropped = status.rebuilt.iter().flat_map(|rebuilt| &rebuilt.dropped).filter(|dropped| dropped.is_loss);
+    let dropped =
+        dropped.map(|dropped| Notice::new("partition_not_rebuilt", format!("`{}`: {}", dropped.path, dropped.message)));
+    dropped.chain(findings).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::ledger::PartitionStatus;
+
+    pub(in super::super) fn record(
+        table: &str,
+        date: &str,
+        edit: impl FnOnce(&mut PartitionRecord),
+    ) -> PartitionRecord {
+        let mut record = PartitionRecord {
+            table: table.to_owned(),
+            date: date.parse().expect("a date"),
+            rows: 1,
+            bytes: 1,
+            sha256: String::new(),
+            sums: BTreeMap::new(),
+            run_id: "r".to_owned(),
+            pulled_at: chrono::DateTime::UNIX_EPOCH,
+            calls: 1,
+            status: PartitionStatus::Final,
+            without_advertisers: Vec::new(),
+            differences: Vec::new(),
+            history: Vec::new(),
+        };
+        edit(&mut record);
+        record
+    }
+}

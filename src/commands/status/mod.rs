@@ -1,0 +1,130 @@
+//! `status`: what is there, what is missing, what is due, what changed; and whether files and ledger agree.
+//!
+//! It needs no credentials and calls nothing. Only `--rebuild` writes, under the run lock, and only to the ledger.
+
+mod calendar;
+mod coverage;
+mod document;
+mod history;
+mod text;
+
+use crate::catalog::Table;
+use crate::cli::{Format, GlobalOptions, StatusArguments};
+use crate::error::{Error, ErrorKind};
+use crate::ledger::{Ledger, LedgerError, Rebuild, Rebuilt, Tables, Verification, verify};
+use crate::pull::local_root;
+use crate::pull::summary::Notice;
+use crate::settings::{OutputLocation, Settings};
+use crate::store::{LockError, RunLock, Store};
+
+use super::session::Session;
+use super::{Ended, print_text};
+use coverage::Coverage;
+use document::StatusDocument;
+
+/// Everything there is to say, before it is put in words.
+struct Status {
+    run_id: String,
+    settings: Settings,
+    coverage: Coverage,
+    ledger: Ledger,
+    rebuilt: Option<Rebuilt>,
+    verification: Option<Verification>,
+    warnings: Vec<Notice>,
+}
+
+/// Shows the output's state; rebuilds or verifies it first if asked to.
+pub fn run(arguments: StatusArguments, global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
+    let mut session = Session::load(global)?;
+    let tables = session.all_tables()?;
+    let status = look(arguments, session, &tables, run_id)?;
+    let exit_code = status.error_kind().map_or(0, ErrorKind::exit_code);
+    match global.format {
+        Format::Json => {
+            let document = StatusDocument::of(&status, arguments);
+            let text = serde_json::to_string_pretty(&document).map_err(Error::unexpected)?;
+            print_text(&format!("{text}\n"));
+        }
+        _ => print_text(&text::render(&status, arguments)),
+    }
+    Ok(Ended { exit_code })
+}
+
+fn look(arguments: StatusArguments, session: Session, tables: &[Table], run_id: &str) -> Result<Status, Error> {
+    let Session { settings, mut warnings, clock } = session;
+    let store = Store::read_only(local_root(&settings.output)?);
+    let rebuilt = if arguments.rebuild {
+        let rebuild = Rebuild {
+            store: &store,
+            run_id,
+            now: clock.now(),
+            tables,
+            as_of: settings.as_of,
+            timezone: settings.timezone,
+            lookback_days: settings.lookback_days,
+        };
+        Some(rebuild_locked(&rebuild, &settings.output)?)
+    } else {
+        None
+    };
+    let ledger = Ledger::read(&store).map_err(ledger_error)?;
+    let is_wanted = |name: &str| is_selected(&settings, name);
+    let is_snapshot = |name: &str| tables.iter().any(|table| table.name == name && !table.is_report());
+    let verification = if arguments.verify {
+        let tables = Tables { wanted: &is_wanted, is_snapshot: &is_snapshot };
+        Some(verify(&store, &ledger, tables).map_err(ledger_error)?)
+    } else {
+        None
+    };
+    let damaged = ledger.damaged_files().map_err(ledger_error)?;
+    warnings.extend(damaged.into_iter().map(|file| {
+        let message = format!("`{file}` is damaged; `criteo-source status --rebuild` reconstructs it");
+        Notice::new("ledger_damaged", message)
+    }));
+    let coverage = Coverage::of(&settings, tables, &ledger);
+    warnings.extend(coverage.notices.iter().cloned());
+    warnings.retain(|warning| warning.table.as_ref().is_none_or(|table| coverage.tables.contains_key(table)));
+    Ok(Status { run_id: run_id.to_owned(), settings, coverage, ledger, rebuilt, verification, warnings })
+}
+
+/// Whether `--tables` names the table, or nothing.
+fn is_selected(settings: &Settings, name: &str) -> bool {
+    settings.selected_tables.is_empty() || settings.selected_tables.iter().any(|selected| selected == name)
+}
+
+fn rebuild_locked(rebuild: &Rebuild<'_>, output: &OutputLocation) -> Result<Rebuilt, Error> {
+    let root = rebuild.store.root();
+    if !root.is_dir() {
+        return Err(Error::new(ErrorKind::Configuration, format!("there is no output `{output}` to rebuild from"))
+            .with_hint("name it with `--output`, or in the configuration file"));
+    }
+    let store = Store::open(root).map_err(|error| Error::output("could not write to the output", error))?;
+    let _lock = RunLock::acquire(&store, rebuild.run_id, "status --rebuild", rebuild.now).map_err(lock_error)?;
+    store.sweep().map_err(|error| Error::output("could not clear the staging folder", error))?;
+    let (_, rebuilt) = rebuild.run().map_err(ledger_error)?;
+    Ok(rebuilt)
+}
+
+fn lock_error(error: LockError) -> Error {
+    let kind = match &error {
+        LockError::Held { .. } => ErrorKind::Locked,
+        LockError::Io { .. } => ErrorKind::Output,
+    };
+    Error::new(kind, error.to_string()).with_source(error)
+}
+
+fn ledger_error(error: LedgerError) -> Error {
+    Error::new(ErrorKind::Output, error.to_string()).with_source(error)
+}
+
+impl Status {
+    /// What decides the exit code: files that are not what the ledger says, or that a rebuild found unusable.
+    fn error_kind(&self) -> Option<ErrorKind> {
+        if self.verification.as_ref().is_some_and(|verification| !verification.findings.is_empty()) {
+            return Some(ErrorKind::Output);
+        }
+        let is_incomplete =
+            self.rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.dropped.iter().any(|dropped| dropped.is_loss));
+        is_incomplete.then_some(ErrorKind::Partial)
+    }
+}
