@@ -1,0 +1,18 @@
+//! The real program, from the command line to the files it writes.
+//!
+//! Each test starts `criteo-source` as a child process against a sandbox in this process, or against a scripted server
+//! where the sandbox has no such answer, and compares whole outputs: exit code, the one JSON document, every row of
+//! every Parquet file. Waits are counted, not slept. Nothing here needs an account or a network.
+
+mod commands;
+mod completeness;
+mod endings;
+mod entities;
+mod exactness;
+mod faults;
+mod plans;
+mod pulls;
+mod refusals;
+mod resume;
+mod spellings;
+mod support;

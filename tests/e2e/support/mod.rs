@@ -1,0 +1,24 @@
+//! What every test here needs: the program as a child process, an account to pull from, the files read back, and what
+//! should be in them. Nothing here judges; assertions are the tests' business, except that no run may show a secret.
+
+pub(crate) mod account;
+pub(crate) mod cells;
+pub(crate) mod files;
+pub(crate) mod program;
+pub(crate) mod scripted;
+pub(crate) mod truth;
+
+use chrono::NaiveDate;
+
+/// The day that every simulated account takes as today.
+pub(crate) const TODAY: &str = "2026-11-10";
+
+/// A date written in a test.
+pub(crate) fn day(text: &str) -> NaiveDate {
+    text.parse().expect("a date written in a test is valid")
+}
+
+/// Both ends included.
+pub(crate) fn days(from: &str, to: &str) -> Vec<NaiveDate> {
+    day(from).iter_days().take_while(|date| *date <= day(to)).collect()
+}

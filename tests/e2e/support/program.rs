@@ -1,0 +1,193 @@
+//! The real binary as a child process: what it is given, and all that it says.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// How long a run may take before it counts as hung; far beyond what any test needs.
+const PATIENCE: Duration = Duration::from_mins(4);
+
+/// The program, ready to start.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    folder: PathBuf,
+    arguments: Vec<OsString>,
+    environment: BTreeMap<String, OsString>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Program {
+    /// In `folder`, with nothing in its environment but what tests need.
+    pub(crate) fn at(folder: &Path) -> Self {
+        let environment = BTreeMap::from([("CRITEO_SOURCE_TEST_SKIP_WAITS".to_owned(), OsString::from("1"))]);
+        Self { folder: folder.to_owned(), arguments: Vec::new(), environment }
+    }
+
+    /// With the words of `line`.
+    pub(crate) fn words(mut self, line: &str) -> Self {
+        self.arguments.extend(line.split_whitespace().map(OsString::from));
+        self
+    }
+
+    /// With one word that may have spaces.
+    pub(crate) fn word(mut self, word: impl Into<OsString>) -> Self {
+        self.arguments.push(word.into());
+        self
+    }
+
+    /// With a variable.
+    pub(crate) fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Without a variable.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// Starts it.
+    pub(crate) fn start(&self) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_criteo-source"));
+        command.current_dir(&self.folder).args(&self.arguments).env_clear().envs(&self.environment);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let (sender, texts) = mpsc::channel();
+        let pipes: [(bool, Box<dyn Read + Send>); 2] = [
+            (true, Box::new(child.stdout.take().expect("stdout is a pipe"))),
+            (false, Box::new(child.stderr.take().expect("stderr is a pipe"))),
+        ];
+        for (is_stdout, pipe) in pipes {
+            let sender = sender.clone();
+            thread::spawn(move || forward(is_stdout, pipe, &sender));
+        }
+        Running { child, texts, stdout: String::new(), stderr: String::new() }
+    }
+
+    /// Starts it and waits for its end.
+    pub(crate) fn run(&self) -> Ended {
+        self.start().end()
+    }
+}
+
+fn forward(is_stdout: bool, mut pipe: Box<dyn Read + Send>, to: &mpsc::Sender<(bool, Vec<u8>)>) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(count) = pipe.read(&mut buffer) {
+        // An empty piece says that the pipe has ended.
+        if to.send((is_stdout, buffer[..count].to_vec())).is_err() || count == 0 {
+            return;
+        }
+    }
+}
+
+/// A child process; it is killed if the test forgets it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    texts: mpsc::Receiver<(bool, Vec<u8>)>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Running {
+    /// Takes what comes next; false when a pipe has ended.
+    fn hear(&mut self) -> bool {
+        let Ok((is_stdout, bytes)) = self.texts.recv_timeout(PATIENCE) else {
+            let _ = self.child.kill();
+            panic!("the program hangs; so far:\n{}\n{}", self.stdout, self.stderr);
+        };
+        let text = if is_stdout { &mut self.stdout } else { &mut self.stderr };
+        text.push_str(std::str::from_utf8(&bytes).expect("everything printed is UTF-8"));
+        !bytes.is_empty()
+    }
+
+    /// The first line on stdout, once it is there.
+    pub(crate) fn first_line(&mut self) -> String {
+        while !self.stdout.contains('\n') {
+            assert!(self.hear(), "no line came; stderr: {}", self.stderr);
+        }
+        self.stdout.lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// Sends it a signal, by name.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &process]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "{name} could be sent");
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end(mut self) -> Ended {
+        let mut open = 2;
+        while open > 0 {
+            open -= usize::from(!self.hear());
+        }
+        let status = self.child.wait().expect("the program can be waited for");
+        let (stdout, stderr) = (std::mem::take(&mut self.stdout), std::mem::take(&mut self.stderr));
+        Ended { code: status.code().unwrap_or(-1), stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails when it has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// The one JSON document on stdout.
+    pub(crate) fn document(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("not exactly one JSON document: {error}\n{}\n{}", self.stdout, self.stderr))
+    }
+
+    /// The document of a run that ended with `code`.
+    pub(crate) fn expect(&self, code: i32) -> Value {
+        assert_eq!(self.code, code, "exit code\nstdout: {}\nstderr: {}", self.stdout, self.stderr);
+        let document = self.document();
+        let outcome = document["outcome"].as_str().unwrap_or_default();
+        assert_eq!(outcome == "ok", code == 0, "outcome `{outcome}` with exit code {code}");
+        document
+    }
+
+    /// Everything printed.
+    pub(crate) fn everything(&self) -> String {
+        format!("{}\n{}", self.stdout, self.stderr)
+    }
+}
+
+/// The messages of `errors` or `warnings`, one a line.
+pub(crate) fn messages(document: &Value, list: &str) -> String {
+    let entries = document[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    let each = entries.iter().map(|entry| {
+        format!("{}: {}", entry["code"].as_str().unwrap_or_default(), entry["message"].as_str().unwrap_or_default())
+    });
+    each.collect::<Vec<_>>().join("\n")
+}
+
+/// The codes of `errors` or `warnings`, each once, sorted.
+pub(crate) fn codes(document: &Value, list: &str) -> Vec<String> {
+    let entries = document[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut codes: Vec<String> = entries.iter().filter_map(|entry| Some(entry["code"].as_str()?.to_owned())).collect();
+    codes.sort();
+    codes.dedup();
+    codes
+}
