@@ -60,7 +60,8 @@ struct State {
     known: BTreeSet<NaiveDate>,
     /// What was published in this run, where the report has no days and only ranges can be compared.
     published: BTreeMap<NaiveDate, Sums>,
-    /// Windows that were answered, with the rows of their answers.
+    /// Windows that were answered, with the rows of their largest answer that parts have not confirmed: a window is asked
+    /// for again because of a cap once at most.
     answered: Vec<(DateRange, u64)>,
     suspects: usize,
 }
@@ -291,7 +292,7 @@ impl TablePull<'_> {
     /// Keeps what later judgements need: rows of the answer, and sums where only ranges can be compared.
     fn remember(&self, window: DateRange, pulled: &Pulled) {
         let mut state = self.state();
-        state.answered.push((window, pulled.rows));
+        state.answered.push((window, pulled.largest_answer));
         if let Some(query) = self.totals.as_ref().filter(|_| !self.fetch.has_day()) {
             for (day, rows) in &pulled.partitions {
                 let sums = Sums::of_rows(self.fetch.layout(), rows, &query.columns);

@@ -49,8 +49,8 @@ pub struct Pulled {
     pub rows: u64,
     /// Calls.
     pub calls: u64,
-    /// Rows of the largest single answer.
-    largest_answer: u64,
+    /// Rows of the largest single answer that no smaller ones have confirmed.
+    pub largest_answer: u64,
 }
 
 impl Pulled {
@@ -225,7 +225,7 @@ impl<'r> ReportFetch<'r> {
         }
         let parts = self.cut(part.clone(), rows).await?;
         if parts.rows <= rows {
-            return Ok(Pulled { calls: parts.calls, ..whole });
+            return Ok(Pulled { calls: parts.calls, largest_answer: parts.largest_answer, ..whole });
         }
         if let Some(caps) = &self.caps {
             caps.lock().unwrap_or_else(PoisonError::into_inner).prove(rows);

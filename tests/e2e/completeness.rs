@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::account::{Account, small};
 use crate::support::program::{self, Ended};
 use crate::support::truth::{Asked, contract};
-use crate::support::{days, files};
+use crate::support::{day, days, files};
 
 /// An account whose reports are cut at these rows, and a program that knows it, as it knows Criteo's caps.
 fn capped(statistics: usize, placements: usize) -> Account {
@@ -96,6 +96,23 @@ fn transactions_are_split_at_a_cap_that_is_told_or_that_shows_itself() {
         let published = files::dates(&account.output(), "transactions").len();
         assert_eq!(published < 6, ended.code == 4, "{caps}: {document}");
     }
+}
+
+/// Once the cap has shown itself, earlier answers of exactly that many rows are asked for again, once: a day whose parts
+/// happen to add up to the cap must not be asked for for ever.
+#[test]
+fn a_month_of_transactions_ends_although_days_happen_to_have_as_many_rows_as_the_cap() {
+    let account = Account::open(SandboxOptions {
+        today: day("2026-11-22"),
+        advertisers: 4,
+        transactions_cap: 50,
+        report_calls_per_minute: 100_000,
+        ..SandboxOptions::default()
+    });
+    let line = "backfill --from 2026-10-23 --to 2026-11-21 --tables transactions --as-of 2026-11-22";
+    let document = account.run_program(&account.job(line)).expect(0);
+    assert_truth(&account, "transactions", "2026-10-23", "2026-11-21");
+    assert!(document["calls"]["report"].as_u64().is_some_and(|calls| calls < 400), "{document}");
 }
 
 #[test]
