@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, ErrorKind};
 use crate::store::{Staged, Store, StoreError};
 
 /// The format this program writes. Raised only for changes that an older program would get wrong.
@@ -41,6 +42,12 @@ pub enum LedgerError {
         /// Its version.
         found: u32,
     },
+}
+
+impl From<LedgerError> for Error {
+    fn from(error: LedgerError) -> Self {
+        Self::new(ErrorKind::Output, error.to_string()).with_source(error)
+    }
 }
 
 /// How far a partition can be trusted.

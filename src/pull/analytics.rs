@@ -351,7 +351,7 @@ impl TablePull<'_> {
         let days = self.state().known.clone();
         for range in contiguous_ranges(&days) {
             let fetch = ReportFetch::of(self.run, &query.table, &query.layout);
-            let pulled = match fetch.range_as_one(range).await {
+            let pulled = match fetch.window(range).await {
                 Ok(pulled) => pulled,
                 Err(failure) => {
                     self.not_compared(range, &failure);

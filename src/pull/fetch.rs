@@ -108,14 +108,10 @@ impl<'r> ReportFetch<'r> {
         self.caps.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).proven()
     }
 
-    /// All rows of a window; of one day, where rows do not carry their day.
+    /// All rows of a window. Where rows do not carry their day, all are taken as of its first: a table is then asked for
+    /// one day at a time, and totals of a range come as one sum.
     pub async fn window(&self, days: DateRange) -> Result<Pulled, WindowFailure> {
         self.gather(days, |part| self.part(part)).await
-    }
-
-    /// All rows of a range, taken as if they were of its first day: for totals of reports without days.
-    pub async fn range_as_one(&self, days: DateRange) -> Result<Pulled, WindowFailure> {
-        self.window(days).await
     }
 
     /// All rows of one day, asked for in parts although the whole was answered.

@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, error_chain};
 use crate::ledger::{FORMAT_VERSION, Ledger, LedgerError, RunOutcome, RunRecord};
 use crate::progress::Progress;
 use crate::settings::{OutputLocation, Settings};
-use crate::store::{LockError, RunLock, Store, hexadecimal};
+use crate::store::{RunLock, Store, hexadecimal};
 
 /// A run that has not started.
 pub struct Launch {
@@ -59,10 +59,10 @@ impl Launch {
             minutes => Deadline::after(&self.clock, Duration::from_secs(u64::from(minutes) * 60)),
         };
         let connection = Connection::open(&self.settings, &self.clock, deadline)?;
-        let store = Store::open(&root).map_err(output_error)?;
-        let _lock = RunLock::acquire(&store, run_id, self.command, self.clock.now()).map_err(lock_error)?;
-        store.sweep().map_err(output_error)?;
-        let ledger = Ledger::open(&store).map_err(ledger_error)?;
+        let store = Store::open(&root)?;
+        let _lock = RunLock::acquire(&store, run_id, self.command, self.clock.now())?;
+        store.sweep()?;
+        let ledger = Ledger::open(&store)?;
         let portfolio = Portfolio::fetch(&connection.client, &self.settings.advertisers)
             .await
             .map_err(|error| portfolio_error(&error))?;
@@ -117,7 +117,7 @@ impl Running {
             self.run.fail(ErrorKind::Consent, absent);
         }
         let earlier_runs = self.run.ledger().unfinished_runs(&self.resume_key);
-        self.record(RunOutcome::Running, &[]).map_err(ledger_error)?;
+        self.record(RunOutcome::Running, &[])?;
         let plan = self.plan(tables, &earlier_runs);
         {
             let jobs = self.jobs(&plan);
@@ -239,7 +239,7 @@ impl Running {
             Outcome::Partial => RunOutcome::Partial,
             Outcome::Failed => RunOutcome::Failed,
         };
-        self.record(recorded, &failures).map_err(ledger_error)?;
+        self.record(recorded, &failures)?;
         let usage = self.connection.usage();
         let summary = Summary {
             run_id: self.run.id.clone(),
@@ -297,20 +297,4 @@ pub fn local_root(output: &OutputLocation) -> Result<&Path, Error> {
         )
         .with_hint("write to a local folder and copy it with `gcloud storage rsync`, `aws s3 sync` or `azcopy sync`")),
     }
-}
-
-fn output_error(error: crate::store::StoreError) -> Error {
-    Error::new(ErrorKind::Output, error.to_string()).with_source(error)
-}
-
-fn lock_error(error: LockError) -> Error {
-    let kind = match &error {
-        LockError::Held { .. } => ErrorKind::Locked,
-        LockError::Io { .. } => ErrorKind::Output,
-    };
-    Error::new(kind, error.to_string()).with_source(error)
-}
-
-fn ledger_error(error: LedgerError) -> Error {
-    Error::new(ErrorKind::Output, error.to_string()).with_source(error)
 }

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
+use crate::error::{Error, ErrorKind};
+
 /// Folder of everything that is ours and not data, hidden from loaders by its underscore.
 pub(super) const LEDGER_FOLDER: &str = "_ledger";
 const STAGING_FOLDER: &str = "_ledger/staging";
@@ -29,6 +31,12 @@ pub struct StoreError {
 impl StoreError {
     fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self { action, path: path.to_owned(), source }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::new(ErrorKind::Output, error.to_string()).with_source(error)
     }
 }
 

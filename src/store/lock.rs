@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::local::{LEDGER_FOLDER, Store};
+use crate::error::{Error, ErrorKind};
 
 /// Why the lock was not obtained.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,16 @@ pub enum LockError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Self {
+        let kind = match &error {
+            LockError::Held { .. } => ErrorKind::Locked,
+            LockError::Io { .. } => ErrorKind::Output,
+        };
+        Self::new(kind, error.to_string()).with_source(error)
+    }
 }
 
 /// What the lock file says of its holder.

@@ -11,11 +11,11 @@ mod text;
 use crate::catalog::Table;
 use crate::cli::{Format, GlobalOptions, StatusArguments};
 use crate::error::{Error, ErrorKind};
-use crate::ledger::{Ledger, LedgerError, Rebuild, Rebuilt, Tables, Verification, verify};
+use crate::ledger::{Ledger, Rebuild, Rebuilt, Tables, Verification, verify};
 use crate::pull::local_root;
 use crate::pull::summary::Notice;
 use crate::settings::{OutputLocation, Settings};
-use crate::store::{LockError, RunLock, Store};
+use crate::store::{RunLock, Store};
 
 use super::session::Session;
 use super::{Ended, print_text};
@@ -67,16 +67,16 @@ fn look(arguments: StatusArguments, session: Session, tables: &[Table], run_id: 
     } else {
         None
     };
-    let ledger = Ledger::read(&store).map_err(ledger_error)?;
+    let ledger = Ledger::read(&store)?;
     let is_wanted = |name: &str| is_selected(&settings, name);
     let is_snapshot = |name: &str| tables.iter().any(|table| table.name == name && !table.is_report());
     let verification = if arguments.verify {
         let tables = Tables { wanted: &is_wanted, is_snapshot: &is_snapshot };
-        Some(verify(&store, &ledger, tables).map_err(ledger_error)?)
+        Some(verify(&store, &ledger, tables)?)
     } else {
         None
     };
-    let damaged = ledger.damaged_files().map_err(ledger_error)?;
+    let damaged = ledger.damaged_files()?;
     warnings.extend(damaged.into_iter().map(|file| {
         let message = format!("`{file}` is damaged; `criteo-source status --rebuild` reconstructs it");
         Notice::new("ledger_damaged", message)
@@ -99,22 +99,10 @@ fn rebuild_locked(rebuild: &Rebuild<'_>, output: &OutputLocation) -> Result<Rebu
             .with_hint("name it with `--output`, or in the configuration file"));
     }
     let store = Store::open(root).map_err(|error| Error::output("could not write to the output", error))?;
-    let _lock = RunLock::acquire(&store, rebuild.run_id, "status --rebuild", rebuild.now).map_err(lock_error)?;
+    let _lock = RunLock::acquire(&store, rebuild.run_id, "status --rebuild", rebuild.now)?;
     store.sweep().map_err(|error| Error::output("could not clear the staging folder", error))?;
-    let (_, rebuilt) = rebuild.run().map_err(ledger_error)?;
+    let (_, rebuilt) = rebuild.run()?;
     Ok(rebuilt)
-}
-
-fn lock_error(error: LockError) -> Error {
-    let kind = match &error {
-        LockError::Held { .. } => ErrorKind::Locked,
-        LockError::Io { .. } => ErrorKind::Output,
-    };
-    Error::new(kind, error.to_string()).with_source(error)
-}
-
-fn ledger_error(error: LedgerError) -> Error {
-    Error::new(ErrorKind::Output, error.to_string()).with_source(error)
 }
 
 impl Status {
