@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use reqwest::{Method as HttpMethod, StatusCode, Url};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::pages::PageEnds;
 use super::requests::ReportRequest;
 use crate::catalog::{Catalog, Connector, Endpoint, EndpointId, Method, Pagination, QuotaClass, Report};
 use crate::clock::Deadline;
@@ -18,8 +19,12 @@ use crate::table::decode::{Asked, DecodeError, DecodedReport, ReportDecoder, Rep
 
 /// Largest list of resources read in one response. Entities are read whole; an account has at most thousands.
 const MAX_LIST_BYTES: usize = 256 << 20;
-/// Report bodies decoded at the same time: this bounds memory, not the number of requests under way.
-const CONCURRENT_BODIES: usize = 2;
+/// Report rows in memory at the same time, decoded or expected: this bounds memory, not the number of requests under way.
+const ROWS_IN_MEMORY: u32 = 200_000;
+/// Rows that an answer of unknown size is taken to have: the largest cap that Criteo documents.
+const UNKNOWN_ROWS: u32 = 100_000;
+/// Rows that even the smallest answer is taken to have: its buffers take as much memory.
+const MIN_ROWS: u32 = 2_000;
 /// Chunks that wait between the socket and the decoder; a full channel stops the socket.
 const CHUNKS_IN_FLIGHT: usize = 8;
 
@@ -146,11 +151,15 @@ pub struct ApiNotice {
     pub message: String,
 }
 
+/// A share of the memory for rows, for as long as this is kept.
+#[derive(Debug)]
+pub struct RowMemory(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+
 /// What a report request brought.
 #[derive(Debug)]
 pub enum ReportAnswer {
-    /// All rows.
-    Whole(DecodedReport),
+    /// All rows, and their share of the memory.
+    Whole(DecodedReport, RowMemory),
     /// A response at the row cap: some rows are missing, nobody says which.
     Capped {
         /// Rows that were there.
@@ -196,9 +205,10 @@ pub struct CriteoClient {
     default_quota: Arc<Quota>,
     bearer: Arc<dyn BearerSource>,
     deadline: Deadline,
-    bodies: Arc<Semaphore>,
+    row_memory: Arc<Semaphore>,
     notices: Arc<Mutex<BTreeSet<ApiNotice>>>,
     row_caps: BTreeMap<EndpointId, u64>,
+    page_ends: Arc<Mutex<BTreeMap<EndpointId, Arc<PageEnds>>>>,
 }
 
 /// Everything a client is made of.
@@ -225,9 +235,21 @@ impl CriteoClient {
     /// A client for one run.
     pub fn new(parts: ClientParts) -> Self {
         let ClientParts { http, connector, base_url, report_quota, default_quota, bearer, deadline, row_caps } = parts;
-        let bodies = Arc::new(Semaphore::new(CONCURRENT_BODIES));
-        let notices = Arc::default();
-        Self { http, connector, base_url, report_quota, default_quota, bearer, deadline, bodies, notices, row_caps }
+        let row_memory = Arc::new(Semaphore::new(ROWS_IN_MEMORY as usize));
+        let (notices, page_ends) = (Arc::default(), Arc::default());
+        Self {
+            http,
+            connector,
+            base_url,
+            report_quota,
+            default_quota,
+            bearer,
+            deadline,
+            row_memory,
+            notices,
+            row_caps,
+            page_ends,
+        }
     }
 
     /// The endpoint's declaration.
@@ -274,12 +296,14 @@ impl CriteoClient {
         request
     }
 
-    /// Fetches one report, decoding while it streams in.
+    /// Fetches one report, decoding while it streams in. An answer waits to be read while the rows of others fill the memory;
+    /// `expected_rows` tells how much this one needs.
     pub async fn report(
         &self,
         request: &ReportRequest,
         layout: &Arc<ReportLayout>,
         what: String,
+        expected_rows: Option<u64>,
     ) -> Result<ReportAnswer, FetchError> {
         let endpoint = self.endpoint(request.endpoint);
         let cap = self.row_cap(request.endpoint);
@@ -289,11 +313,13 @@ impl CriteoClient {
             day_is_given: request.endpoint == EndpointId::TransactionsReport && request.days.len_days() == 1,
         };
         let call = self.request(endpoint, None, Body::Json(request.body().into()), what);
+        let rows = expected_rows.map_or(UNKNOWN_ROWS, |rows| u32::try_from(rows).unwrap_or(UNKNOWN_ROWS));
+        let rows = rows.clamp(MIN_ROWS, UNKNOWN_ROWS);
         let answer = self
             .http
             .send(&call, |response| {
                 let decoder = ReportDecoder::new(Arc::clone(layout), asked.clone());
-                self.read_report(response, decoder, request.endpoint, cap)
+                self.read_report(response, decoder, request.endpoint, cap, rows)
             })
             .await?;
         Ok(answer)
@@ -305,9 +331,10 @@ impl CriteoClient {
         decoder: ReportDecoder,
         report: EndpointId,
         cap: Option<u64>,
+        rows: u32,
     ) -> Result<ReportAnswer, ReadError> {
         self.note_headers(response.headers());
-        let _body = self.bodies.acquire().await.map_err(ReadError::fatal)?;
+        let memory = Arc::clone(&self.row_memory).acquire_many_owned(rows).await.map_err(ReadError::fatal)?;
         let (chunks, received) = mpsc::channel(CHUNKS_IN_FLIGHT);
         let decoding = tokio::task::spawn_blocking(move || decode(received, decoder, cap));
         let mut broken = None;
@@ -331,12 +358,15 @@ impl CriteoClient {
         if let Some(error) = broken {
             return Err(error);
         }
-        self.judge(decoded?, report)
+        self.judge(decoded?, report, RowMemory(memory))
     }
 
     /// Looks at what came beside the rows.
-    fn judge(&self, answer: ReportAnswer, endpoint: EndpointId) -> Result<ReportAnswer, ReadError> {
-        let ReportAnswer::Whole(report) = answer else { return Ok(answer) };
+    fn judge(&self, decoded: Decoded, endpoint: EndpointId, memory: RowMemory) -> Result<ReportAnswer, ReadError> {
+        let report = match decoded {
+            Decoded::Whole(report) => report,
+            Decoded::Capped { rows } => return Ok(ReportAnswer::Capped { rows }),
+        };
         if let Some(errors) = &report.errors {
             return Err(answered_with_errors(errors));
         }
@@ -355,7 +385,7 @@ impl CriteoClient {
                 format!("reports carry fields that no table stores: `{}`", fields.join("`, `")),
             );
         }
-        Ok(if is_capped { ReportAnswer::Capped { rows: report.rows } } else { ReportAnswer::Whole(report) })
+        Ok(if is_capped { ReportAnswer::Capped { rows: report.rows } } else { ReportAnswer::Whole(report, memory) })
     }
 
     /// Surfaces deprecation and sunset headers (Criteo docs, Versioning policy; whether they are sent is disputed).
@@ -383,7 +413,7 @@ impl CriteoClient {
         Ok(ListAnswer { pages: vec![page], calls: 1 })
     }
 
-    /// Fetches one list, page by page until an empty one.
+    /// Fetches one list, page by page, until its last one (see [`super::pages`]).
     pub async fn list(&self, request: &ListRequest) -> Result<ListAnswer, FetchError> {
         let endpoint = self.endpoint(request.endpoint);
         let mut call = self.list_call(request);
@@ -391,9 +421,11 @@ impl CriteoClient {
             let page = self.http.send(&call, |response| self.read_page(response)).await?;
             return Ok(ListAnswer { pages: vec![page], calls: 1 });
         };
+        let ends = self.page_ends(request.endpoint);
         let mut answer = ListAnswer::default();
         let mut seen = BTreeSet::new();
-        let mut offset = 0;
+        let (mut offset, mut last_page) = (0, None);
+        let mut proof = None;
         loop {
             call.url.set_query(Some(&format!("limit={limit}&offset={offset}")));
             let page = self.http.send(&call, |response| self.read_page(response)).await?;
@@ -401,12 +433,31 @@ impl CriteoClient {
             let ids: Vec<String> = page_ids(&page);
             // A server that ignores the offset would serve its first page for ever.
             let is_news = ids.iter().map(|id| seen.insert(id.clone())).fold(false, |any, new| any | new);
-            offset += ids.len();
+            if let Some(entries) = last_page.replace(ids.len()) {
+                if is_news { ends.went_on(entries) } else { ends.ended(entries) }
+            }
+            drop(proof.take());
             if !is_news {
                 return Ok(answer);
             }
+            offset += ids.len();
             answer.pages.push(page);
+            if ends.is_last(ids.len()) {
+                return Ok(answer);
+            }
+            if u32::try_from(ids.len()) != Ok(limit) {
+                // Meanwhile another list may have proven what this one would ask for.
+                proof = Some(ends.proof.lock().await);
+                if ends.is_last(ids.len()) {
+                    return Ok(answer);
+                }
+            }
         }
+    }
+
+    fn page_ends(&self, endpoint: EndpointId) -> Arc<PageEnds> {
+        let mut all = self.page_ends.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Arc::clone(all.entry(endpoint).or_default())
     }
 
     async fn read_page(&self, response: Response) -> Result<Bytes, ReadError> {
@@ -457,21 +508,27 @@ fn notice_problem(entries: &[u8]) -> Problem {
     Problem::parse(StatusCode::OK, &HeaderMap::new(), &body)
 }
 
+/// What the decoder saw of a body.
+enum Decoded {
+    Whole(DecodedReport),
+    Capped { rows: u64 },
+}
+
 fn decode(
     mut received: mpsc::Receiver<Bytes>,
     mut decoder: ReportDecoder,
     cap: Option<u64>,
-) -> Result<ReportAnswer, ReadError> {
+) -> Result<Decoded, ReadError> {
     let failed = |error: DecodeError| {
         if error.is_retryable() { ReadError::retry(error) } else { ReadError::fatal(error) }
     };
     while let Some(chunk) = received.blocking_recv() {
         decoder.feed(&chunk).map_err(failed)?;
         if cap.is_some_and(|cap| decoder.rows() >= cap) {
-            return Ok(ReportAnswer::Capped { rows: decoder.rows() });
+            return Ok(Decoded::Capped { rows: decoder.rows() });
         }
     }
-    decoder.finish().map(ReportAnswer::Whole).map_err(failed)
+    decoder.finish().map(Decoded::Whole).map_err(failed)
 }
 
 fn page_resources(page: &[u8]) -> Option<Vec<Json<'_>>> {

@@ -5,11 +5,12 @@
 
 mod client;
 mod connection;
+mod pages;
 mod requests;
 mod version;
 
 pub use client::{
-    ApiNotice, ClientParts, CriteoClient, FetchError, FetchErrorKind, ListAnswer, ListRequest, ReportAnswer,
+    ApiNotice, ClientParts, CriteoClient, FetchError, FetchErrorKind, ListAnswer, ListRequest, ReportAnswer, RowMemory,
 };
 pub use connection::{Calls, Connection, Usage};
 pub use requests::{ReportRequest, search_body};

@@ -1,6 +1,7 @@
 //! The analytics job: report tables, day by day, complete or not at all.
 //!
-//! Days are handed out in windows sized from what is known of rows per day. A response at the row cap is never
+//! Criteo's totals by day and advertiser are read first: they tell which days have any rows, which shapes the windows, and
+//! what the sums must be. Days are handed out in windows sized from what is known of their rows. A response at the row cap is never
 //! accepted: a window of several days comes back and is cut smaller; a single day is asked for in parts (see
 //! [`super::fetch`]). What was pulled is compared with Criteo's own totals before it is published; rows that are missing
 //! are asked for again, and what still differs is published as such.
@@ -13,9 +14,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::context::Run;
-use super::fetch::{Pulled, ReportFetch, WindowFailure};
+use super::density::{Density, RowCounts};
+use super::fetch::{Asked, Pulled, ReportFetch, WindowFailure};
 use super::plan::WindowQueue;
-use super::planner::known_density;
 use super::publish::{PulledDays, publish_days};
 use super::reconcile::{Sums, TotalsQuery};
 use super::summary::{Notice, TableSummary};
@@ -25,8 +26,8 @@ use crate::dates::{DateRange, contiguous_ranges, is_provisional};
 use crate::error::{ErrorKind, error_chain};
 use crate::ledger::Difference;
 
-/// Windows of one table under way at once; the quota is shared by all tables.
-const CONCURRENT_WINDOWS: usize = 4;
+/// Windows of one table under way at once; the quota is shared by all tables, in the order of asking.
+const CONCURRENT_WINDOWS: usize = 8;
 /// Windows of one table in a row that may get no answer before the rest is left to the next run.
 const MAX_OUTAGES: usize = 2;
 /// Windows of one table that are asked for in smaller pieces because rows are missing, in one run: enough to heal a
@@ -83,9 +84,7 @@ impl TablePull<'_> {
                 () = self.run.stopped() => {}
             }
         }
-        let max_days = if self.fetch.has_day() { None } else { Some(1) };
-        let cap = self.run.client.row_cap(self.table.endpoint);
-        let mut queue = WindowQueue::new(days.clone(), cap, max_days, self.known_density());
+        let mut queue = WindowQueue::new(days, self.fetch.limits(), self.density());
         let mut under_way = FuturesUnordered::new();
         let mut unfinished = BTreeSet::new();
         let mut outages = 0;
@@ -96,7 +95,9 @@ impl TablePull<'_> {
                 }
                 let Some(window) = queue.next_window() else { break };
                 unfinished.extend(window.days());
-                under_way.push(async move { (window, self.pull_window(window).await) });
+                let asked =
+                    Asked { days: window, groups: queue.groups(window), expected_rows: queue.expected_rows(window) };
+                under_way.push(async move { (window, self.pull_window(&asked).await) });
             }
             let finished = tokio::select! {
                 finished = under_way.next() => finished,
@@ -124,51 +125,55 @@ impl TablePull<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Rows per day of the newest partitions, from earlier runs.
-    fn known_density(&self) -> Option<u64> {
-        known_density(&self.run.ledger(), &self.table.name)
+    /// What earlier runs recorded of this table's rows, and which advertisers Criteo's totals name.
+    fn density(&self) -> Density {
+        let mut density = Density::recorded(&self.run.ledger(), &self.table.name, &self.run.advertisers());
+        let state = self.state();
+        if self.fetch.has_day() && !state.known.is_empty() {
+            let activity = state.totals.iter().map(|(day, sums)| (*day, sums.advertisers()));
+            density.learn_activity(&state.known, activity.collect());
+        }
+        density
     }
 
     /// One window, from request to live files; the rows it had.
-    async fn pull_window(&self, days: DateRange) -> Result<u64, WindowFailure> {
-        let (pulled, differences) = self.window(days).await?;
-        let rows = pulled.rows;
-        self.publish(days, pulled, differences).await;
-        Ok(rows)
+    async fn pull_window(&self, asked: &Asked) -> Result<RowCounts, WindowFailure> {
+        let (pulled, differences) = self.window(asked).await?;
+        let counts = pulled.counts(self.fetch.layout());
+        self.publish(asked.days, pulled, differences).await;
+        Ok(counts)
     }
 
     /// One window: asked for, compared with the totals, and asked for again if rows are missing.
-    async fn window(&self, days: DateRange) -> Result<(Pulled, DifferencesByDay), WindowFailure> {
-        let mut pulled = self.fetch.window(days).await?;
+    async fn window(&self, asked: &Asked) -> Result<(Pulled, DifferencesByDay), WindowFailure> {
+        let days = asked.days;
+        let mut pulled = self.fetch.window(asked).await?;
         let mut differences = self.differences(days, &pulled);
         if differences.is_empty() {
             return Ok((pulled, differences));
         }
         // Criteo may have restated the days since the totals were read.
+        pulled.memory = None;
         self.learn_totals(&days.days().collect()).await;
         differences = self.differences(days, &pulled);
         if differences.is_empty() {
             return Ok((pulled, differences));
         }
         tracing::info!(table = %self.table.name, %days, "sums differ from Criteo's totals; asking again");
-        pulled = self.again(days, pulled.calls).await?;
+        let calls = std::mem::take(&mut pulled).calls;
+        pulled = self.fetch.window(asked).await?;
+        pulled.calls += calls;
         differences = self.differences(days, &pulled);
         if self.is_short(&differences) && self.may_suspect() {
             if days.len_days() > 1 {
                 return Err(WindowFailure::TooManyRows(pulled.rows));
             }
-            let calls = pulled.calls;
-            pulled = self.fetch.in_parts(days, pulled.rows).await?;
+            let Pulled { calls, rows, .. } = std::mem::take(&mut pulled);
+            pulled = self.fetch.in_parts(days, rows).await?;
             pulled.calls += calls;
             differences = self.differences(days, &pulled);
         }
         Ok((pulled, differences))
-    }
-
-    async fn again(&self, days: DateRange, calls: u64) -> Result<Pulled, WindowFailure> {
-        let mut pulled = self.fetch.window(days).await?;
-        pulled.calls += calls;
-        Ok(pulled)
     }
 
     fn may_suspect(&self) -> bool {
@@ -208,12 +213,11 @@ impl TablePull<'_> {
     async fn learn_totals(&self, days: &BTreeSet<NaiveDate>) {
         let Some(query) = &self.totals else { return };
         let fetch = ReportFetch::of(self.run, &query.table, &query.layout);
-        let cap = self.run.client.row_cap(self.table.endpoint);
-        let density = self.run.advertisers().len().max(1) as u64;
-        let mut queue = WindowQueue::new(days.clone(), cap, None, Some(density));
+        // One row a day and advertiser.
+        let mut queue = WindowQueue::new(days.clone(), fetch.limits(), Density::at_most(1, &self.run.advertisers()));
         let mut calls = 0;
         while let Some(window) = queue.next_window() {
-            match fetch.window(window).await {
+            match fetch.whole(window).await {
                 Ok(pulled) => {
                     calls += pulled.calls;
                     let mut state = self.state();
@@ -243,15 +247,16 @@ impl TablePull<'_> {
     }
 
     /// Learns from a window, or puts it back.
-    fn settle(&self, queue: &mut WindowQueue, window: DateRange, outcome: Result<u64, WindowFailure>) -> Settled {
+    fn settle(&self, queue: &mut WindowQueue, window: DateRange, outcome: Result<RowCounts, WindowFailure>) -> Settled {
         match outcome {
-            Ok(rows) => {
-                queue.learn(window, rows);
+            Ok(counts) => {
+                queue.learn(window, &counts);
                 self.reconsider(queue);
             }
             Err(WindowFailure::TooManyRows(rows)) => {
                 tracing::info!(table = %self.table.name, %window, rows, "rows are missing; asking for fewer days");
-                self.run.count(&self.table.name, TableSummary { calls: 1, ..TableSummary::default() });
+                let wasted = TableSummary { calls: 1, capped_calls: 1, ..TableSummary::default() };
+                self.run.count(&self.table.name, wasted);
                 queue.put_back(window, Some(rows));
             }
             Err(WindowFailure::CannotSplit(message)) => {
@@ -284,8 +289,10 @@ impl TablePull<'_> {
         for (day, differences) in &differences {
             self.report_differences(DateRange::single(*day), differences);
         }
-        let Pulled { partitions, calls, .. } = pulled;
-        let pulled = PulledDays { days: window, partitions, calls, pulled_at: self.run.clock.now(), differences };
+        let Pulled { partitions, calls, capped_calls, memory, .. } = pulled;
+        self.run.count(&self.table.name, TableSummary { capped_calls, ..TableSummary::default() });
+        let pulled_at = self.run.clock.now();
+        let pulled = PulledDays { days: window, partitions, calls, pulled_at, differences, memory };
         publish_days(self.run, self.table, self.fetch.layout(), pulled).await;
     }
 
@@ -351,7 +358,7 @@ impl TablePull<'_> {
         let days = self.state().known.clone();
         for range in contiguous_ranges(&days) {
             let fetch = ReportFetch::of(self.run, &query.table, &query.layout);
-            let pulled = match fetch.window(range).await {
+            let pulled = match fetch.whole(range).await {
                 Ok(pulled) => pulled,
                 Err(failure) => {
                     self.not_compared(range, &failure);

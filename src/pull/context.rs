@@ -17,8 +17,9 @@ use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::store::Store;
 
-/// Report requests under way at once: enough to keep a quota of 40 calls a minute busy when each takes ten seconds.
-const CONCURRENT_REPORTS: usize = 8;
+/// Report requests under way at once: enough to keep a quota of 40 calls a minute busy when each takes most of a minute
+/// (Criteo docs: reports can take tens of seconds before the first byte).
+const CONCURRENT_REPORTS: usize = 32;
 
 /// One run of `pull`, `backfill` or `demo`.
 pub(super) struct Run {
@@ -164,6 +165,7 @@ impl Run {
         summary.rows += done.rows;
         summary.bytes += done.bytes;
         summary.calls += done.calls;
+        summary.capped_calls += done.capped_calls;
     }
 
     /// Partitions that an earlier run of the same backfill had published.

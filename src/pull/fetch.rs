@@ -16,15 +16,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDate;
 use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, stream};
 
 use super::caps::CapDetector;
 use super::context::Run;
-use super::split::{Part, Values, value_table};
+use super::density::RowCounts;
+use super::plan::WindowLimits;
+use super::split::{Part, Values, disclosures, value_table};
 use crate::catalog::{EndpointId, Extract, Table};
-use crate::criteo::{FetchError, FetchErrorKind, ReportAnswer, ReportRequest};
+use crate::criteo::{FetchError, FetchErrorKind, ReportAnswer, ReportRequest, RowMemory};
 use crate::dates::DateRange;
 use crate::table::columns::Rows;
 use crate::table::decode::ReportLayout;
+
+/// Parts of one window under way at once.
+const CONCURRENT_PARTS: usize = 4;
 
 /// Why a window has no rows.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +46,17 @@ pub enum WindowFailure {
     Fetch(#[from] FetchError),
 }
 
+/// What to ask for as one window.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Days.
+    pub days: DateRange,
+    /// Advertisers, in the groups to ask for together.
+    pub groups: Vec<Vec<String>>,
+    /// Rows that are expected, where something is known of them.
+    pub expected_rows: Option<u64>,
+}
+
 /// Rows by day, and the calls they took.
 #[derive(Debug, Default)]
 pub struct Pulled {
@@ -49,15 +66,30 @@ pub struct Pulled {
     pub rows: u64,
     /// Calls.
     pub calls: u64,
+    /// Those of them whose answers were cut at the row cap and thrown away.
+    pub capped_calls: u64,
     /// Rows of the largest single answer that no smaller ones have confirmed.
     pub largest_answer: u64,
+    /// Keeps other answers from being read while these rows are in memory. Whoever asks for more must give it up first, or
+    /// all could wait for each other.
+    pub memory: Option<RowMemory>,
 }
 
 impl Pulled {
-    /// Adds what another part of the same window brought.
+    /// Rows by day and advertiser; days without rows are absent.
+    pub fn counts(&self, layout: &ReportLayout) -> RowCounts {
+        let Some(advertiser) = layout.columns().position(|column| column.name == "advertiser_id") else {
+            return RowCounts::new();
+        };
+        let counts = |rows: &Rows| rows.columns()[advertiser].text_counts();
+        self.partitions.iter().map(|(day, rows)| (*day, counts(rows))).collect()
+    }
+
+    /// Adds what another part of the same window brought. A day in parts is in memory whole, whatever else is.
     fn add(&mut self, other: Self) {
         self.rows += other.rows;
         self.calls += other.calls;
+        self.capped_calls += other.capped_calls;
         self.largest_answer = self.largest_answer.max(other.largest_answer);
         for (day, rows) in other.partitions {
             match self.partitions.entry(day) {
@@ -108,59 +140,86 @@ impl<'r> ReportFetch<'r> {
         self.caps.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).proven()
     }
 
+    /// How long its windows may be.
+    pub fn limits(&self) -> WindowLimits {
+        WindowLimits::of(&self.table, self.run.client.row_cap(self.table.endpoint))
+    }
+
     /// All rows of a window. Where rows do not carry their day, all are taken as of its first: a table is then asked for
     /// one day at a time, and totals of a range come as one sum.
-    pub async fn window(&self, days: DateRange) -> Result<Pulled, WindowFailure> {
-        self.gather(days, |part| self.part(part)).await
+    pub async fn window(&self, asked: &Asked) -> Result<Pulled, WindowFailure> {
+        let advertisers = self.run.advertisers();
+        let mut parts = Vec::new();
+        for group in &asked.groups {
+            let group: Vec<String> = group.iter().filter(|id| advertisers.contains(id)).cloned().collect();
+            parts.extend(self.disclosed_parts(asked.days, &group));
+        }
+        if let ([part], Some(rows)) = (parts.as_mut_slice(), asked.expected_rows) {
+            part.expected_rows = Some(rows);
+        }
+        self.gather(parts, |part| self.part(part)).await
+    }
+
+    /// All rows of a window, of all advertisers at once.
+    pub async fn whole(&self, days: DateRange) -> Result<Pulled, WindowFailure> {
+        let asked = Asked { days, groups: vec![self.run.advertisers()], expected_rows: None };
+        self.window(&asked).await
     }
 
     /// All rows of one day, asked for in parts although the whole was answered.
     pub async fn in_parts(&self, day: DateRange, rows: u64) -> Result<Pulled, WindowFailure> {
-        self.gather(day, |part| Box::pin(self.cut(part, rows))).await
+        let parts = self.disclosed_parts(day, &self.run.advertisers());
+        self.gather(parts, |part| Box::pin(self.cut(part, rows))).await
     }
 
+    fn disclosed_parts(&self, days: DateRange, advertisers: &[String]) -> Vec<Part> {
+        let disclosures = if advertisers.is_empty() { Vec::new() } else { disclosures(&self.table) };
+        disclosures.into_iter().map(|disclosed| Part::new(days, advertisers.to_vec(), disclosed)).collect()
+    }
+
+    /// The rows of all parts.
     async fn gather<'s>(
         &'s self,
-        days: DateRange,
+        parts: Vec<Part>,
         fetch: impl Fn(Part) -> BoxFuture<'s, Result<Pulled, WindowFailure>>,
     ) -> Result<Pulled, WindowFailure> {
+        let is_one = parts.len() == 1;
+        let mut fetched = stream::iter(parts).map(fetch).buffer_unordered(CONCURRENT_PARTS);
         let mut pulled = Pulled::default();
-        for disclosed in self.disclosures() {
-            let advertisers = self.run.advertisers();
-            if !advertisers.is_empty() {
-                pulled.add(fetch(Part::new(days, advertisers, disclosed)).await?);
+        while let Some(part) = fetched.next().await {
+            if is_one {
+                return part;
             }
+            pulled.add(part?);
         }
         Ok(pulled)
-    }
-
-    /// Whether to ask for disclosed and undisclosed placements: both, where the table tells them apart.
-    fn disclosures(&self) -> Vec<Option<bool>> {
-        let tells_apart = self.layout.columns().any(|column| column.name == "disclosed");
-        match (self.table.endpoint, tells_apart) {
-            (EndpointId::PlacementsReport, true) => vec![Some(true), Some(false)],
-            // Criteo's default; whether undisclosed placements have categories is not documented.
-            (EndpointId::PlacementsReport, false) => vec![Some(true)],
-            _ => vec![None],
-        }
     }
 
     /// All rows of a part, cutting it as often as it takes.
     fn part(&self, part: Part) -> BoxFuture<'_, Result<Pulled, WindowFailure>> {
         Box::pin(async move {
             match self.ask(&part).await {
-                Ok(ReportAnswer::Whole(report)) if !self.is_suspect(report.rows) => Ok(Pulled {
+                Ok(ReportAnswer::Whole(report, memory)) if !self.is_suspect(report.rows) => Ok(Pulled {
                     partitions: report.partitions,
                     rows: report.rows,
                     calls: 1,
                     largest_answer: report.rows,
+                    memory: Some(memory),
+                    ..Pulled::default()
                 }),
-                Ok(ReportAnswer::Whole(report)) if part.days.len_days() > 1 => {
+                Ok(ReportAnswer::Whole(report, _)) if part.days.len_days() > 1 => {
                     Err(WindowFailure::TooManyRows(report.rows))
                 }
-                Ok(ReportAnswer::Whole(report)) => self.doubt(part, report.partitions, report.rows).await,
+                Ok(ReportAnswer::Whole(report, memory)) => {
+                    drop(memory);
+                    self.doubt(part, report.partitions, report.rows).await
+                }
                 Ok(ReportAnswer::Capped { rows }) if part.days.len_days() > 1 => Err(WindowFailure::TooManyRows(rows)),
-                Ok(ReportAnswer::Capped { rows }) => self.cut(part, rows).await,
+                Ok(ReportAnswer::Capped { rows }) => {
+                    let mut pulled = self.cut(part, rows).await?;
+                    pulled.capped_calls += 1;
+                    Ok(pulled)
+                }
                 Err(error) if error.kind() == FetchErrorKind::AdvertiserRefused => {
                     self.without_refused(part, error).await
                 }
@@ -179,7 +238,7 @@ impl<'r> ReportFetch<'r> {
         let request = self.request(part);
         let what = format!("`{}` {part}", self.table.name);
         let _permit = self.run.report_permits.acquire().await.expect("the semaphore is never closed");
-        self.run.client.report(&request, &self.layout, what).await
+        self.run.client.report(&request, &self.layout, what, part.expected_rows).await
     }
 
     fn request(&self, part: &Part) -> ReportRequest {
@@ -215,7 +274,7 @@ impl<'r> ReportFetch<'r> {
         partitions: BTreeMap<NaiveDate, Rows>,
         rows: u64,
     ) -> Result<Pulled, WindowFailure> {
-        let whole = Pulled { partitions, rows, calls: 1, largest_answer: rows };
+        let whole = Pulled { partitions, rows, calls: 1, largest_answer: rows, ..Pulled::default() };
         if part.halves().is_none() && part.by_event_type().is_none() {
             return if self.is_certain(rows) { Err(self.cannot_split(&part, rows)) } else { Ok(whole) };
         }
@@ -247,9 +306,7 @@ impl<'r> ReportFetch<'r> {
             pulled.calls += 1;
             self.finest_parts(&part, rows).await?
         };
-        for part in parts {
-            pulled.add(self.part(part).await?);
-        }
+        pulled.add(self.gather(parts, |part| self.part(part)).await?);
         Ok(pulled)
     }
 
@@ -304,7 +361,7 @@ impl<'r> ReportFetch<'r> {
         let (table, layout) = value_table(self.table.endpoint, dimension, &self.run.settings);
         let fetch = ReportFetch::of(self.run, &table, &layout);
         match fetch.ask(part).await? {
-            ReportAnswer::Whole(report) => Ok(Values::from_rows(report.partitions.values())),
+            ReportAnswer::Whole(report, _) => Ok(Values::from_rows(report.partitions.values())),
             ReportAnswer::Capped { rows } => Err(fetch.cannot_split(part, rows)),
         }
     }
@@ -318,9 +375,7 @@ impl<'r> ReportFetch<'r> {
             }
             return Ok(pulled);
         };
-        for half in halves {
-            pulled.add(self.part(half).await?);
-        }
+        pulled.add(self.gather(halves, |half| self.part(half)).await?);
         Ok(pulled)
     }
 }

@@ -7,6 +7,7 @@
 mod analytics;
 mod caps;
 mod context;
+mod density;
 mod fetch;
 pub mod plan;
 mod planner;

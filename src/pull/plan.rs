@@ -10,12 +10,15 @@ use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 
+use super::density::{Density, RowCounts};
+use super::split::disclosures;
+use crate::catalog::{EndpointId, Table};
 use crate::dates::{DateRange, pull_days};
 
-/// Rows a window is sized for, of every hundred that a response may have.
-const FILL_PERCENT: u64 = 70;
-/// How much longer than the last one a window may be when the last one had no rows to learn from.
-const GROWTH: u64 = 8;
+/// Rows a window is sized for, of every hundred that a response may have: the rest is for days that have more than expected.
+const FILL_PERCENT: u64 = 88;
+/// The same while only a few days have shown what to expect.
+const THIN_FILL_PERCENT: u64 = 75;
 /// Rows a response is sized for where Criteo documents no cap.
 const ASSUMED_CAP: u64 = 100_000;
 
@@ -32,29 +35,49 @@ pub fn days_to_pull(
     pull.due.days().filter(|&day| is_read_again(day) || !is_live(day)).collect()
 }
 
+/// How long windows may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowLimits {
+    /// Rows that a response may have; `None` where Criteo documents no cap.
+    pub row_cap: Option<u64>,
+    /// Responses that a window's rows are shared out to.
+    pub responses: u64,
+    /// Days, where the report demands it (placements have no date, so one day at a time).
+    pub max_days: Option<u64>,
+}
+
+impl WindowLimits {
+    /// The limits of a report table whose endpoint has this cap.
+    pub fn of(table: &Table, row_cap: Option<u64>) -> Self {
+        let has_day = table.endpoint != EndpointId::PlacementsReport;
+        Self { row_cap, responses: disclosures(table).len() as u64, max_days: (!has_day).then_some(1) }
+    }
+
+    /// Rows that a window is sized for.
+    fn target_rows(self, is_thin: bool) -> u64 {
+        let fill_percent = if is_thin { THIN_FILL_PERCENT } else { FILL_PERCENT };
+        (self.row_cap.unwrap_or(ASSUMED_CAP) * self.responses * fill_percent / 100).max(1)
+    }
+}
+
 /// Days still to fetch, handed out newest first in windows that should stay under the cap.
 #[derive(Clone, Debug)]
 pub struct WindowQueue {
     days: BTreeSet<NaiveDate>,
     /// Windows that came back and are handed out again as they are, the last one first.
     pieces: Vec<DateRange>,
-    target_rows: u64,
-    max_days: Option<u64>,
-    rows_per_day: Option<u64>,
-    last_days: u64,
+    limits: WindowLimits,
+    density: Density,
+    /// The first window was handed out.
+    has_begun: bool,
+    /// The first window had too many rows, so that the next is a single day.
+    was_too_long: bool,
 }
 
 impl WindowQueue {
-    /// All of `days`. `row_cap` is the endpoint's; `max_days` limits a window where the report demands it (placements
-    /// have no date, so one day at a time); `rows_per_day` is what is known from earlier runs.
-    pub fn new(
-        days: BTreeSet<NaiveDate>,
-        row_cap: Option<u64>,
-        max_days: Option<u64>,
-        rows_per_day: Option<u64>,
-    ) -> Self {
-        let target_rows = (row_cap.unwrap_or(ASSUMED_CAP) * FILL_PERCENT / 100).max(1);
-        Self { days, pieces: Vec::new(), target_rows, max_days, rows_per_day, last_days: 0 }
+    /// All of `days`, with what is known of their rows.
+    pub fn new(days: BTreeSet<NaiveDate>, limits: WindowLimits, density: Density) -> Self {
+        Self { days, pieces: Vec::new(), limits, density, has_begun: false, was_too_long: false }
     }
 
     /// Takes out all days that were not handed out.
@@ -67,7 +90,7 @@ impl WindowQueue {
 
     /// Whether the next window would be a guess that the answer to the last one will improve: the caller should wait.
     pub fn is_probing(&self) -> bool {
-        self.pieces.is_empty() && self.rows_per_day.is_none() && self.last_days > 0
+        self.pieces.is_empty() && self.density.is_unknown() && self.has_begun
     }
 
     /// The next window: one that came back, or the newest remaining days that follow each other.
@@ -76,12 +99,16 @@ impl WindowQueue {
             return Some(piece);
         }
         let to = *self.days.last()?;
+        let (max_days, target_rows) = (self.max_days(), self.limits.target_rows(self.density.is_thin()));
         let mut from = to;
-        let wanted = self.window_days();
-        let mut taken = 1;
-        while taken < wanted
+        let (mut taken, mut rows) = (1, self.density.rows(to));
+        while taken < max_days
             && let Some(before) = from.pred_opt().filter(|day| self.days.contains(day))
         {
+            rows += self.density.rows(before);
+            if rows > target_rows {
+                break;
+            }
             from = before;
             taken += 1;
         }
@@ -89,34 +116,47 @@ impl WindowQueue {
         for day in window.days() {
             self.days.remove(&day);
         }
-        self.last_days = taken;
+        self.has_begun = true;
         Some(window)
     }
 
-    fn window_days(&self) -> u64 {
-        let by_rows = match self.rows_per_day {
-            None if self.last_days == 0 => 1,
-            None | Some(0) => self.last_days.max(1).saturating_mul(GROWTH),
-            Some(rows) => (self.target_rows / rows).max(1),
-        };
-        by_rows.min(self.max_days.unwrap_or(u64::MAX))
+    /// Where nothing is known and no cap limits what a wrong guess costs, or a guess was wrong, a single day tells.
+    fn max_days(&self) -> u64 {
+        let is_risky = self.density.is_unknown() && (self.was_too_long || self.limits.row_cap.is_none());
+        if is_risky { 1 } else { self.limits.max_days.unwrap_or(u64::MAX) }
+    }
+
+    /// The advertisers to ask for together: all of them, or groups where a single day has more rows than a response may.
+    pub fn groups(&self, window: DateRange) -> Vec<Vec<String>> {
+        let is_single = window.len_days() == 1;
+        let target_rows = if is_single { self.limits.target_rows(self.density.is_thin()) } else { u64::MAX };
+        self.density.groups(window.to(), target_rows)
+    }
+
+    /// Rows that a window is expected to have, where something is known of them.
+    pub fn expected_rows(&self, window: DateRange) -> Option<u64> {
+        (!self.density.is_unknown()).then(|| self.density.rows_of(window))
     }
 
     /// A window was answered whole.
-    pub fn learn(&mut self, window: DateRange, rows: u64) {
-        self.rows_per_day = Some(rows.div_ceil(window.len_days()));
+    pub fn learn(&mut self, window: DateRange, counts: &RowCounts) {
+        self.density.learn(window, counts);
     }
 
     /// A window had too many rows, or was never answered: it comes again in halves, a single day as it is. Where it had
     /// too many, `rows` tells how many there were at least, and further windows become shorter too.
     pub fn put_back(&mut self, window: DateRange, rows: Option<u64>) {
+        if let Some(rows) = rows {
+            self.density.learn_at_least(window, rows);
+            if self.density.is_unknown() && window.len_days() > 1 {
+                self.was_too_long = true;
+                self.days.extend(window.days());
+                return;
+            }
+        }
         match window.split_in_half() {
             Some((older, newer)) => self.pieces.extend([older, newer]),
             None => self.pieces.push(window),
-        }
-        if let Some(rows) = rows {
-            let at_least = rows.div_ceil(window.len_days()).max(1);
-            self.rows_per_day = Some(self.rows_per_day.unwrap_or(0).max(at_least));
         }
     }
 }
@@ -155,15 +195,56 @@ mod tests {
         assert!(lookback.days().skip(1).all(|day| is_provisional(day, as_of, 30)));
     }
 
+    fn limits(row_cap: Option<u64>, max_days: Option<u64>) -> WindowLimits {
+        WindowLimits { row_cap, responses: 1, max_days }
+    }
+
+    fn year() -> BTreeSet<NaiveDate> {
+        DateRange::new(day("2026-01-01"), day("2026-12-31")).expect("a range").days().collect()
+    }
+
+    fn counts(window: DateRange, rows_a_day: u64) -> RowCounts {
+        window.days().map(|day| (day, [("1".to_owned(), rows_a_day)].into())).collect()
+    }
+
     #[test]
-    fn the_first_window_is_one_day_and_the_next_fills_seven_tenths_of_the_cap() {
-        let days = DateRange::new(day("2026-01-01"), day("2026-12-31")).expect("a range").days().collect();
-        let mut queue = WindowQueue::new(days, Some(1000), None, None);
+    fn windows_fill_most_of_the_cap_once_rows_are_known() {
+        let mut queue = WindowQueue::new(year(), limits(Some(1000), None), Density::unknown(&["1"]));
         let first = queue.next_window().expect("days remain");
-        assert_eq!(first, DateRange::single(day("2026-12-31")));
+        assert_eq!(first.len_days(), 7, "a hundred rows a day are assumed");
         assert!(queue.is_probing());
-        queue.learn(first, 100);
-        assert_eq!(queue.next_window().map(|window| window.len_days()), Some(7));
+        queue.learn(first, &counts(first, 10));
+        assert!(!queue.is_probing());
+        let second = queue.next_window().expect("days remain");
+        assert_eq!(second.len_days(), 75, "a week is not much to go by");
+        queue.learn(second, &counts(second, 10));
+        assert_eq!(queue.next_window().map(|window| window.len_days()), Some(88));
+    }
+
+    #[test]
+    fn a_first_window_that_was_too_long_is_followed_by_a_single_day() {
+        let mut queue = WindowQueue::new(year(), limits(Some(1000), None), Density::unknown(&["1"]));
+        let first = queue.next_window().expect("days remain");
+        queue.put_back(first, Some(1000));
+        let second = queue.next_window().expect("days remain");
+        assert_eq!(second, DateRange::single(day("2026-12-31")));
+        queue.learn(second, &counts(second, 220));
+        assert_eq!(queue.next_window().map(|window| window.len_days()), Some(3));
+    }
+
+    #[test]
+    fn without_a_cap_that_ends_a_wrong_guess_the_first_window_is_one_day() {
+        let mut queue = WindowQueue::new(year(), limits(None, None), Density::unknown(&["1"]));
+        assert_eq!(queue.next_window(), Some(DateRange::single(day("2026-12-31"))));
+        assert!(queue.is_probing());
+    }
+
+    #[test]
+    fn days_without_activity_cost_no_window() {
+        let mut density = Density::at_most(100, &["1"]);
+        density.learn_activity(&year(), [(day("2026-12-31"), vec!["1".to_owned()])].into());
+        let mut queue = WindowQueue::new(year(), limits(Some(1000), None), density);
+        assert_eq!(queue.next_window().map(|window| window.len_days()), Some(365));
     }
 
     proptest! {
@@ -172,6 +253,7 @@ mod tests {
             gaps in prop::collection::vec(1_u64..4, 1..120),
             answers in prop::collection::vec((any::<bool>(), 0_u64..2000), 1..400),
             max_days in prop::option::of(1_u64..10),
+            row_cap in prop::option::of(Just(1000)),
         ) {
             let mut date = day("2026-01-01");
             let mut days = BTreeSet::new();
@@ -179,7 +261,7 @@ mod tests {
                 days.insert(date);
                 date = date + Days::new(gap);
             }
-            let mut queue = WindowQueue::new(days.clone(), Some(1000), max_days, None);
+            let mut queue = WindowQueue::new(days.clone(), limits(row_cap, max_days), Density::unknown(&["1"]));
             let mut covered = BTreeSet::new();
             let mut answers = answers.into_iter().cycle();
             let mut calls = 0;
@@ -191,7 +273,7 @@ mod tests {
                 if over && window.len_days() > 1 {
                     queue.put_back(window, Some(1000));
                 } else {
-                    queue.learn(window, rows);
+                    queue.learn(window, &counts(window, rows));
                     for day in window.days() {
                         prop_assert!(covered.insert(day), "{day} twice");
                     }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
-use super::plan::{WindowQueue, days_to_pull};
+use super::density::{Density, RowCounts};
+use super::plan::{WindowLimits, WindowQueue, days_to_pull};
 use super::reconcile::TotalsQuery;
 use super::summary::Notice;
 use crate::catalog::{Connector, EndpointId, Table};
@@ -193,18 +194,20 @@ impl Planner<'_> {
 
     fn report_forecast(&self, planned: &PlannedTable) -> Forecast {
         let PlannedTable { table, days } = planned;
-        let density = known_density(self.ledger, &table.name);
         let is_placements = table.endpoint == EndpointId::PlacementsReport;
-        let cap = Connector::get().endpoint(table.endpoint).row_cap;
-        let mut queue = WindowQueue::new(days.clone(), cap, is_placements.then_some(1), density);
+        let density = Density::recorded(self.ledger, &table.name, &self.advertisers);
+        let is_guess = density.is_unknown();
+        let limits = WindowLimits::of(table, Connector::get().endpoint(table.endpoint).row_cap);
+        let mut queue = WindowQueue::new(days.clone(), limits, density);
         let mut windows = 0;
         while let Some(window) = queue.next_window() {
-            windows += 1;
+            windows += queue.groups(window).len() as u64;
             // Where nothing is known, few rows are assumed: this is the least it can be.
-            queue.learn(window, density.unwrap_or(0) * window.len_days());
+            if is_guess {
+                queue.learn(window, &RowCounts::new());
+            }
         }
-        let tells_apart = table.columns.iter().any(|column| column.name == "disclosed");
-        let requests = if is_placements && tells_apart { 2 } else { 1 };
+        let requests = limits.responses;
         let totals = if TotalsQuery::new(table, self.settings).is_none() || days.is_empty() {
             0
         } else if is_placements {
@@ -218,7 +221,7 @@ impl Planner<'_> {
             to: days.last().copied(),
             windows,
             calls: windows * requests + totals,
-            is_guess: density.is_none() && !days.is_empty(),
+            is_guess: is_guess && !days.is_empty(),
         }
     }
 
@@ -237,11 +240,6 @@ impl Planner<'_> {
         let calls = last.map_or(guess, |record| record.calls);
         Forecast { days: 1, from: today, to: today, windows: 1, calls, is_guess: last.is_none() }
     }
-}
-
-/// Rows per day of a table's newest partitions.
-pub fn known_density(ledger: &Ledger, table: &str) -> Option<u64> {
-    ledger.partitions(table).rev().take(7).map(|record| record.rows).max()
 }
 
 fn left_out(code: &str, message: String, table: &Table, days: &BTreeSet<NaiveDate>) -> Option<Notice> {

@@ -8,6 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::context::Run;
 use super::summary::{Notice, TableSummary};
 use crate::catalog::{ColumnType, Table};
+use crate::criteo::RowMemory;
 use crate::dates::{DateRange, is_provisional};
 use crate::error::{ErrorKind, error_chain};
 use crate::ledger::{Difference, LedgerError, PartitionRecord, PartitionStatus};
@@ -63,6 +64,8 @@ pub(super) struct PulledDays {
     pub pulled_at: DateTime<Utc>,
     /// Where sums are not Criteo's totals.
     pub differences: BTreeMap<NaiveDate, Vec<Difference>>,
+    /// Given back once the rows are written.
+    pub memory: Option<RowMemory>,
 }
 
 /// What all files of one table and run have in common.
@@ -145,7 +148,7 @@ pub(super) async fn publish_days(
     let write = move || {
         let mut files = Vec::new();
         let mut repeated = 0;
-        let PulledDays { mut partitions, pulled_at, mut differences, .. } = pulled;
+        let PulledDays { mut partitions, pulled_at, mut differences, memory: _memory, .. } = pulled;
         for day in days.days() {
             let rows = partitions.remove(&day).unwrap_or_else(|| layout.empty_rows());
             let (order, repeats) = rows.sorted(layout.keys());

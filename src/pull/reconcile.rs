@@ -57,6 +57,11 @@ impl Sums {
         sums
     }
 
+    /// The advertisers that have rows.
+    pub fn advertisers(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
     /// The sums of these advertisers only.
     #[must_use]
     pub fn only(&self, advertisers: &[String]) -> Self {

@@ -12,6 +12,17 @@ use crate::table::decode::ReportLayout;
 /// What the placements report can filter by.
 const ENVIRONMENTS: [&str; 3] = ["Web", "Android", "Ios"];
 
+/// Whether to ask for disclosed and undisclosed placements: both, where the table tells them apart.
+pub(super) fn disclosures(table: &Table) -> Vec<Option<bool>> {
+    let tells_apart = table.columns.iter().any(|column| column.name == "disclosed");
+    match (table.endpoint, tells_apart) {
+        (EndpointId::PlacementsReport, true) => vec![Some(true), Some(false)],
+        // Criteo's default; whether undisclosed placements have categories is not documented.
+        (EndpointId::PlacementsReport, false) => vec![Some(true)],
+        _ => vec![None],
+    }
+}
+
 /// One request's share of a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
@@ -27,12 +38,14 @@ pub(super) struct Part {
     pub disclosed: Option<bool>,
     /// Transactions: only this kind of event.
     pub event_type: Option<String>,
+    /// Rows that are expected, where something is known of them.
+    pub expected_rows: Option<u64>,
 }
 
 impl Part {
     /// Everything of these days and advertisers.
     pub(super) fn new(days: DateRange, advertisers: Vec<String>, disclosed: Option<bool>) -> Self {
-        Self { days, advertisers, ad_sets: None, environment: None, disclosed, event_type: None }
+        Self { days, advertisers, ad_sets: None, environment: None, disclosed, event_type: None, expected_rows: None }
     }
 
     /// Two parts with half the advertisers, or half the ad sets, each.

@@ -108,6 +108,8 @@ pub struct TableSummary {
     pub bytes: u64,
     /// Calls made for them, repeats included only where a window had to be split.
     pub calls: u64,
+    /// Those of them whose answers had as many rows as Criteo sends at most, and were thrown away.
+    pub capped_calls: u64,
 }
 
 /// The document.

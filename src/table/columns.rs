@@ -5,6 +5,7 @@
 //! billionths until one does not fit. Arrow arrays are made a slice at a time, in the order asked for.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -172,6 +173,19 @@ impl ColumnBuffer {
             }
             _ => None,
         }
+    }
+
+    /// How many rows each text of a STRING column has; nulls are not counted.
+    pub fn text_counts(&self) -> BTreeMap<String, u64> {
+        let Values::Text(values) = &self.values else { return BTreeMap::new() };
+        let mut counts = vec![0_u64; values.ends.len()];
+        for (row, &index) in values.rows.iter().enumerate() {
+            if self.valid.as_ref().is_none_or(|valid| valid[row]) {
+                counts[index as usize] += 1;
+            }
+        }
+        let texts = (0..).zip(counts).filter(|(_, count)| *count > 0);
+        texts.map(|(index, count)| (values.distinct_value(index).unwrap_or_default().to_owned(), count)).collect()
     }
 
     /// For each row a number that orders rows as their values do, nulls first.

@@ -4,6 +4,7 @@
 //! where the sandbox has no such answer, and compares whole outputs: exit code, the one JSON document, every row of
 //! every Parquet file. Waits are counted, not slept. Nothing here needs an account or a network.
 
+mod calls;
 mod commands;
 mod completeness;
 mod endings;

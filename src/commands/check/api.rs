@@ -274,7 +274,7 @@ impl<'a> ApiChecks<'a> {
     async fn report_table(&self, table: &Table, advertiser: &str, terms: &Terms) -> Finding {
         let name = table_check(table);
         let finding = match self.report(table, vec![advertiser.to_owned()], terms).await {
-            Ok(ReportAnswer::Whole(report)) => {
+            Ok(ReportAnswer::Whole(report, _)) => {
                 let (rows, day) = (report.rows, self.yesterday());
                 Finding::ok(&name, format!("{rows} rows of advertiser {advertiser} for {day}"))
             }
@@ -347,7 +347,7 @@ impl<'a> ApiChecks<'a> {
             currency: terms.currency.clone(),
             timezone: terms.timezone.name().to_owned(),
         };
-        self.client.report(&request, &Arc::new(layout), what).await
+        self.client.report(&request, &Arc::new(layout), what, None).await
     }
 }
 
