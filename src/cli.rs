@@ -344,6 +344,10 @@ pub struct SandboxArguments {
     /// Number of advertisers that gave consent [default: a few]
     #[arg(long, value_name = "N")]
     pub advertisers_count: Option<u32>,
+
+    /// Number of ads in each of an advertiser's nine ad sets [default: 3]
+    #[arg(long, value_name = "N")]
+    pub ads_per_ad_set: Option<u32>,
 }
 
 /// Arguments of `completions`.

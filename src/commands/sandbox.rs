@@ -55,6 +55,9 @@ fn options(arguments: &SandboxArguments) -> Result<SandboxOptions, Error> {
     if let Some(count) = arguments.advertisers_count {
         options.advertisers = rows(count.into());
     }
+    if let Some(count) = arguments.ads_per_ad_set {
+        options.ads_per_ad_set = rows(count.into());
+    }
     for text in &arguments.fault {
         let fault = text.parse().map_err(|error| Error::usage(format!("`--fault {text}`: {error}")))?;
         options.faults.push(fault);

@@ -26,8 +26,10 @@ use crate::dates::{DateRange, contiguous_ranges, is_provisional};
 use crate::error::{ErrorKind, error_chain};
 use crate::ledger::Difference;
 
-/// Windows of one table under way at once; the quota is shared by all tables, in the order of asking.
-const CONCURRENT_WINDOWS: usize = 8;
+/// Windows of one table under way at once, before any was answered: what an outage costs in attempts.
+const FIRST_WINDOWS: usize = 4;
+/// Windows of one table under way at once when all goes well; the quota is shared by all tables, in the order of asking.
+const MAX_WINDOWS: usize = 24;
 /// Windows of one table in a row that may get no answer before the rest is left to the next run.
 const MAX_OUTAGES: usize = 2;
 /// Windows of one table that are asked for in smaller pieces because rows are missing, in one run: enough to heal a
@@ -87,9 +89,10 @@ impl TablePull<'_> {
         let mut queue = WindowQueue::new(days, self.fetch.limits(), self.density());
         let mut under_way = FuturesUnordered::new();
         let mut unfinished = BTreeSet::new();
-        let mut outages = 0;
+        let (mut outages, mut answered) = (0, 0);
         loop {
-            while under_way.is_empty() || (under_way.len() < CONCURRENT_WINDOWS && !queue.is_probing()) {
+            let limit = (FIRST_WINDOWS + answered).min(MAX_WINDOWS);
+            while under_way.is_empty() || (under_way.len() < limit && !queue.is_probing()) {
                 if self.run.is_stopping() || outages > MAX_OUTAGES {
                     break;
                 }
@@ -106,8 +109,8 @@ impl TablePull<'_> {
             let Some((window, outcome)) = finished else { break };
             unfinished.retain(|day| !window.contains(*day));
             match self.settle(&mut queue, window, outcome) {
-                Settled::NoAnswer => outages += 1,
-                Settled::Answered => outages = 0,
+                Settled::NoAnswer => (outages, answered) = (outages + 1, 0),
+                Settled::Answered => (outages, answered) = (0, answered + 1),
             }
         }
         // What was under way when the run was told to stop is dropped with its requests.

@@ -125,6 +125,7 @@ async fn no_server_refuses_a_call_and_nearly_all_calls_are_used() {
                 let server = server.borrow();
                 let used = server.arrivals.len();
                 let case = format!("{cut:?}, {workers} workers, {latency_secs} s, headers {tells}: {used} calls");
+                println!("{case} in {minutes} minutes, {} refused", server.refused);
                 assert_eq!(server.refused, 0, "{case}");
                 assert!(used >= 40 * minutes * 95 / 100, "{case}");
             }
