@@ -220,7 +220,7 @@ impl TablePull<'_> {
         let mut queue = WindowQueue::new(days.clone(), fetch.limits(), Density::at_most(1, &self.run.advertisers()));
         let mut calls = 0;
         while let Some(window) = queue.next_window() {
-            match fetch.whole(window).await {
+            match fetch.whole(window, queue.expected_rows(window)).await {
                 Ok(pulled) => {
                     calls += pulled.calls;
                     let mut state = self.state();
@@ -361,7 +361,8 @@ impl TablePull<'_> {
         let days = self.state().known.clone();
         for range in contiguous_ranges(&days) {
             let fetch = ReportFetch::of(self.run, &query.table, &query.layout);
-            let pulled = match fetch.whole(range).await {
+            let one_row_each = self.run.advertisers().len() as u64;
+            let pulled = match fetch.whole(range, Some(one_row_each)).await {
                 Ok(pulled) => pulled,
                 Err(failure) => {
                     self.not_compared(range, &failure);

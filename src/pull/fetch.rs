@@ -154,15 +154,15 @@ impl<'r> ReportFetch<'r> {
             let group: Vec<String> = group.iter().filter(|id| advertisers.contains(id)).cloned().collect();
             parts.extend(self.disclosed_parts(asked.days, &group));
         }
-        if let ([part], Some(rows)) = (parts.as_mut_slice(), asked.expected_rows) {
-            part.expected_rows = Some(rows);
+        if asked.groups.len() == 1 {
+            parts.iter_mut().for_each(|part| part.expected_rows = asked.expected_rows);
         }
         self.gather(parts, |part| self.part(part)).await
     }
 
     /// All rows of a window, of all advertisers at once.
-    pub async fn whole(&self, days: DateRange) -> Result<Pulled, WindowFailure> {
-        let asked = Asked { days, groups: vec![self.run.advertisers()], expected_rows: None };
+    pub async fn whole(&self, days: DateRange, expected_rows: Option<u64>) -> Result<Pulled, WindowFailure> {
+        let asked = Asked { days, groups: vec![self.run.advertisers()], expected_rows };
         self.window(&asked).await
     }
 
