@@ -3,12 +3,18 @@
 //! `serde_json` turns numbers into floats before we can see their digits, keeps the last of two equal keys, and cannot
 //! stop in the middle of a body; money must not go through a float, a repeated key must be an error, and a report body
 //! does not fit in memory. This module accepts exactly RFC 8259 (the tests compare it with `serde_json` on arbitrary
-//! input), refuses nesting beyond [`MAX_DEPTH`], and knows nothing of Criteo.
+//! input), builds no tree that is nested beyond [`MAX_DEPTH`] or has more than [`MAX_VALUES`] values, skips a value of
+//! any depth without recursion, and knows nothing of Criteo.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
-/// Deepest nesting accepted. Criteo's documents have fewer than ten levels.
+/// Deepest nesting of a tree. Criteo's documents have fewer than ten levels.
 pub const MAX_DEPTH: usize = 64;
+/// Most values in a tree: a value of two bytes takes dozens in memory. Ten thousand ad sets have about a million.
+pub const MAX_VALUES: usize = 4_000_000;
+/// Objects with more members than this are searched for repeated keys by hash.
+const MANY_MEMBERS: usize = 16;
 
 /// Why a slice could not be read as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +25,14 @@ pub enum JsonError {
     /// The slice is not JSON.
     #[error("invalid JSON at byte {offset}: {reason}")]
     Invalid {
+        /// Offset into the slice the cursor was made from.
+        offset: usize,
+        /// What is wrong there.
+        reason: &'static str,
+    },
+    /// The slice is JSON by the grammar, and still no document that anyone should read: asking again brings the same.
+    #[error("unusable JSON at byte {offset}: {reason}")]
+    Unusable {
         /// Offset into the slice the cursor was made from.
         offset: usize,
         /// What is wrong there.
@@ -122,6 +136,11 @@ impl<'a> Cursor<'a> {
     /// An error at the current position.
     pub fn invalid(&self, reason: &'static str) -> JsonError {
         JsonError::Invalid { offset: self.position, reason }
+    }
+
+    /// An error at the current position, about something that the grammar allows.
+    pub fn unusable(&self, reason: &'static str) -> JsonError {
+        JsonError::Unusable { offset: self.position, reason }
     }
 
     /// Moves past white space.
@@ -268,13 +287,50 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// Moves past one whole value, checking it, and returns its text.
+    /// Moves past one whole value, checking its grammar, and returns its text.
+    ///
+    /// Nothing is built and nothing recurses: however deep the value is, it takes a byte of memory a level. Keys may
+    /// repeat and `\u` escapes may be half of a pair, since nobody is going to read them.
     pub fn skip_value(&mut self) -> Result<&'a [u8], JsonError> {
         self.skip_whitespace();
         let start = self.position;
-        let mut tree = TreeReader { cursor: self, keep: false };
-        tree.value(0)?;
-        Ok(&self.bytes[start..self.position])
+        let mut closers = Vec::new();
+        loop {
+            if self.scalar()? == Scalar::Nested && self.open(&mut closers)? {
+                continue;
+            }
+            loop {
+                let Some(&closer) = closers.last() else { return Ok(&self.bytes[start..self.position]) };
+                let next = self.peek_token()?;
+                if next != b',' && next != closer {
+                    return Err(self.invalid("expected `,` or the end of the list"));
+                }
+                self.position += 1;
+                if next == b',' {
+                    if closer == b'}' {
+                        self.key()?;
+                    }
+                    break;
+                }
+                closers.pop();
+            }
+        }
+    }
+
+    /// Moves into the object or array that starts here, up to its first value; false if it is empty and left again.
+    fn open(&mut self, closers: &mut Vec<u8>) -> Result<bool, JsonError> {
+        let is_object = self.peek()? == b'{';
+        let closer = if is_object { b'}' } else { b']' };
+        self.position += 1;
+        if self.peek_token()? == closer {
+            self.position += 1;
+            return Ok(false);
+        }
+        if is_object {
+            self.key()?;
+        }
+        closers.push(closer);
+        Ok(true)
     }
 }
 
@@ -301,7 +357,7 @@ impl<'a> Json<'a> {
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         // A top-level number has nothing behind it that would tell its end; Criteo sends none.
         let mut cursor = Cursor::new(bytes, 0);
-        let value = TreeReader { cursor: &mut cursor, keep: true }.value(0)?;
+        let value = TreeReader { cursor: &mut cursor, values: 0 }.value(0)?;
         cursor.skip_whitespace();
         if cursor.position < bytes.len() {
             return Err(cursor.invalid("text after the end of the document"));
@@ -374,16 +430,21 @@ fn write_quoted(f: &mut std::fmt::Formatter<'_>, text: &str) -> std::fmt::Result
 /// U+FEFF in UTF-8; Criteo's bodies have been seen with and without it.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Reads values recursively; with `keep` off it only checks them and builds nothing.
+/// Reads values recursively.
 struct TreeReader<'c, 'a> {
     cursor: &'c mut Cursor<'a>,
-    keep: bool,
+    /// Values read so far.
+    values: usize,
 }
 
 impl<'a> TreeReader<'_, 'a> {
     fn value(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
         if depth > MAX_DEPTH {
-            return Err(self.cursor.invalid("nested too deeply"));
+            return Err(self.cursor.unusable("nested too deeply"));
+        }
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err(self.cursor.unusable("too many values in one document"));
         }
         Ok(match self.cursor.scalar()? {
             Scalar::Null => Json::Null,
@@ -399,7 +460,7 @@ impl<'a> TreeReader<'_, 'a> {
     }
 
     fn resolve(&self, text: RawText<'a>) -> Result<Cow<'a, str>, JsonError> {
-        text.resolve().ok_or_else(|| self.cursor.invalid("half of a surrogate pair in a string"))
+        text.resolve().ok_or_else(|| self.cursor.unusable("half of a surrogate pair in a string"))
     }
 
     fn array(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
@@ -409,10 +470,7 @@ impl<'a> TreeReader<'_, 'a> {
             return Ok(Json::Array(elements));
         }
         loop {
-            let element = self.value(depth + 1)?;
-            if self.keep {
-                elements.push(element);
-            }
+            elements.push(self.value(depth + 1)?);
             if !self.more(b']')? {
                 return Ok(Json::Array(elements));
             }
@@ -421,6 +479,8 @@ impl<'a> TreeReader<'_, 'a> {
 
     fn object(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
         let mut members: Vec<(Cow<'a, str>, Json<'a>)> = Vec::new();
+        // Comparing each key with each is fastest for the few keys that objects have, and takes for ever with many.
+        let mut many: HashSet<Cow<'a, str>> = HashSet::new();
         if self.cursor.peek_token()? == b'}' {
             self.cursor.position += 1;
             return Ok(Json::Object(members));
@@ -429,12 +489,18 @@ impl<'a> TreeReader<'_, 'a> {
             let key = self.cursor.key()?;
             let key = self.resolve(key)?;
             let value = self.value(depth + 1)?;
-            if self.keep {
-                if members.iter().any(|(known, _)| *known == key) {
-                    return Err(self.cursor.invalid("a key appears twice in one object"));
-                }
-                members.push((key, value));
+            if members.len() == MANY_MEMBERS {
+                many.extend(members.iter().map(|(known, _)| known.clone()));
             }
+            let is_known = if members.len() < MANY_MEMBERS {
+                members.iter().any(|(known, _)| *known == key)
+            } else {
+                !many.insert(key.clone())
+            };
+            if is_known {
+                return Err(self.cursor.unusable("a key appears twice in one object"));
+            }
+            members.push((key, value));
             if !self.more(b'}')? {
                 return Ok(Json::Object(members));
             }
@@ -496,7 +562,10 @@ mod tests {
             // serde_json reads numbers into floats and refuses what does not fit; we keep the text.
             let theirs = serde_json::from_str::<Vec<&serde_json::value::RawValue>>(&wrapped)
                 .map_err(|error| error.to_string());
-            if let Err(JsonError::Invalid { reason: "a key appears twice in one object", .. }) = ours {
+            let mut cursor = Cursor::new(wrapped.as_bytes(), 0);
+            let skipped = cursor.skip_value().is_ok() && cursor.position() == wrapped.len();
+            prop_assert_eq!(skipped, theirs.is_ok(), "{:?}", theirs);
+            if let Err(JsonError::Unusable { .. }) = ours {
                 return Ok(());
             }
             prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{:?} {:?}", ours, theirs);
@@ -507,19 +576,51 @@ mod tests {
             let text = serde_json::to_string(&serde_json::json!({"a": value})).expect("a value serializes");
             for end in 0..text.len() {
                 prop_assert_eq!(Json::parse(&text.as_bytes()[..end]).err(), Some(JsonError::Incomplete));
+                prop_assert_eq!(Cursor::new(&text.as_bytes()[..end], 0).skip_value(), Err(JsonError::Incomplete));
+            }
+            prop_assert_eq!(Cursor::new(text.as_bytes(), 0).skip_value(), Ok(text.as_bytes()));
+        }
+    }
+
+    fn reason(text: &str) -> Option<&'static str> {
+        match Json::parse(text.as_bytes()) {
+            Err(JsonError::Unusable { reason, .. }) => Some(reason),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_repeated_key_is_refused_among_few_and_among_many() {
+        let twice = Some("a key appears twice in one object");
+        assert_eq!(reason(r#"{"a":1,"a":2}"#), twice);
+        assert_eq!(reason(r#"{"a":1,"\u0061":2}"#), twice);
+        for count in [MANY_MEMBERS - 1, MANY_MEMBERS, MANY_MEMBERS + 1, 100_000] {
+            let members: Vec<String> = (0..count).map(|number| format!("\"{number}\":0")).collect();
+            let members = members.join(",");
+            assert!(Json::parse(format!("{{{members}}}").as_bytes()).is_ok(), "{count}");
+            for repeated in [0, count / 2, count - 1] {
+                assert_eq!(reason(&format!("{{{members},\"{repeated}\":1}}")), twice, "{repeated} of {count}");
             }
         }
     }
 
     #[test]
-    fn a_repeated_key_is_refused() {
-        assert!(Json::parse(br#"{"a":1,"a":2}"#).is_err());
+    fn nesting_beyond_the_limit_is_refused_as_a_tree_and_skipped_at_any_depth() {
+        let deep = "[".repeat(1_000_000);
+        assert_eq!(reason(&deep), Some("nested too deeply"));
+        let whole = format!("{deep}{}", "]".repeat(1_000_000));
+        assert_eq!(Cursor::new(whole.as_bytes(), 0).skip_value(), Ok(whole.as_bytes()));
+        assert_eq!(Cursor::new(deep.as_bytes(), 0).skip_value(), Err(JsonError::Incomplete));
+        let crossed = format!("{deep}}}");
+        assert!(matches!(Cursor::new(crossed.as_bytes(), 0).skip_value(), Err(JsonError::Invalid { .. })));
+        let objects = format!("{}1{}", r#"{"a":"#.repeat(100_000), "}".repeat(100_000));
+        assert_eq!(Cursor::new(objects.as_bytes(), 0).skip_value(), Ok(objects.as_bytes()));
     }
 
     #[test]
-    fn nesting_beyond_the_limit_is_refused_without_overflowing_the_stack() {
-        let text = "[".repeat(1_000_000);
-        assert!(matches!(Json::parse(text.as_bytes()), Err(JsonError::Invalid { reason: "nested too deeply", .. })));
+    fn a_document_of_millions_of_tiny_values_is_refused_before_it_fills_the_memory() {
+        let zeros = "0,".repeat(MAX_VALUES);
+        assert_eq!(reason(&format!("[{zeros}0]")), Some("too many values in one document"));
     }
 
     #[test]
@@ -531,7 +632,7 @@ mod tests {
 
     #[test]
     fn half_a_surrogate_pair_is_refused() {
-        assert!(Json::parse(br#"["\ud83d"]"#).is_err());
+        assert_eq!(reason(r#"["\ud83d"]"#), Some("half of a surrogate pair in a string"));
         assert_eq!(Json::parse(br#"["\ud83d\ude00"]"#), Ok(Json::Array(vec![Json::Text("😀".into())])));
     }
 }

@@ -116,6 +116,9 @@ fn classify(error: &SendError) -> FetchErrorKind {
             _ => FetchErrorKind::Credentials,
         },
         SendError::DeadlinePassed { .. } => FetchErrorKind::DeadlinePassed,
+        SendError::Body { .. } if matches!(error.reader_error(), Some(DecodeError::TooMuch { .. })) => {
+            FetchErrorKind::TooLarge
+        }
         SendError::Body { .. } => FetchErrorKind::Unreadable,
         SendError::Exhausted { .. } if is_unreadable(error) => FetchErrorKind::Unreadable,
         SendError::Exhausted { .. } | SendError::Connect { .. } | SendError::Setup { .. } => {
@@ -463,7 +466,10 @@ impl CriteoClient {
     async fn read_page(&self, response: Response) -> Result<Bytes, ReadError> {
         self.note_headers(response.headers());
         let body = response.bytes_limited(MAX_LIST_BYTES).await?;
-        let json = Json::parse(&body).map_err(ReadError::retry)?;
+        let json = Json::parse(&body).map_err(|error| match error {
+            JsonError::Unusable { .. } => ReadError::fatal(error),
+            JsonError::Incomplete | JsonError::Invalid { .. } => ReadError::retry(error),
+        })?;
         if let Some(errors) = json.get("errors").filter(|errors| errors.as_array().is_some_and(|list| !list.is_empty()))
         {
             return Err(answered_with_errors(errors.to_string().as_bytes()));

@@ -160,6 +160,20 @@ impl ColumnBuffer {
         }
     }
 
+    /// Memory that the values take, within a small factor.
+    fn held_bytes(&self) -> usize {
+        let values = match &self.values {
+            Values::Text(values) => 4 * values.rows.len() + values.distinct.len() + 16 * values.ends.len(),
+            Values::Integer(values) | Values::Timestamp(values) => size_of_val(&values[..]),
+            Values::Numeric(NumericValues::Narrow(values)) => size_of_val(&values[..]),
+            Values::Numeric(NumericValues::Wide(values)) => size_of_val(&values[..]),
+            Values::Float(values) => size_of_val(&values[..]),
+            Values::Boolean(values) => size_of_val(&values[..]),
+            Values::Date(values) => size_of_val(&values[..]),
+        };
+        values + self.valid.as_ref().map_or(0, Vec::len)
+    }
+
     /// The exact sum of an INTEGER or NUMERIC column, in billionths; `None` for other types or beyond 128 bits.
     pub fn sum_billionths(&self) -> Option<i128> {
         match &self.values {
@@ -379,6 +393,11 @@ impl Rows {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.length == 0
+    }
+
+    /// Memory that the rows take, within a small factor.
+    pub fn held_bytes(&self) -> usize {
+        self.columns.iter().map(ColumnBuffer::held_bytes).sum()
     }
 
     /// The columns.

@@ -18,10 +18,19 @@ use super::numeric::{self, NumericError};
 use super::time::WireTime;
 use crate::catalog::{Column, ColumnType, Table};
 use crate::dates::DateRange;
-use crate::json::{Cursor, JsonError, Scalar};
+use crate::json::{Cursor, JsonError, RawText, Scalar};
 
-/// Largest single row, or other piece of a body that has to be looked at whole.
+/// Largest single row, or other piece of a body that has to be looked at whole, with the white space before it.
 pub const MAX_PIECE_BYTES: usize = 1 << 20;
+/// Longest text of a cell. Names in Criteo's interface end at a few hundred characters.
+pub const MAX_TEXT_BYTES: usize = 64 << 10;
+/// Most memory for the rows of one response: 100,000 rows of all 227 metrics, the largest that Criteo sends, take two
+/// thirds of it. Only a report without a row cap can honestly have more, and is then asked for in parts.
+pub const MAX_HELD_BYTES: usize = 256 << 20;
+/// Bytes of the body after which the rows are weighed again.
+const WEIGH_INTERVAL: u64 = 1 << 20;
+/// Longest key that is predicted for the next row.
+const MAX_PREDICTED_KEY: usize = 256;
 /// Unknown field names remembered for the warning.
 const MAX_UNKNOWN_FIELDS: usize = 20;
 
@@ -42,15 +51,34 @@ pub enum DecodeError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// The body is JSON by the grammar, and still nothing that anyone should read.
+    #[error("{reason} at byte {offset} of the response, after row {rows}")]
+    Unusable {
+        /// Where, in the whole body.
+        offset: u64,
+        /// Whole rows before it.
+        rows: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// The body ended before its JSON did.
     #[error("the response ends in the middle of its JSON, after {bytes} bytes")]
     Cut {
         /// Length of the body.
         bytes: u64,
     },
-    /// One row, or one value beside the rows, is larger than [`MAX_PIECE_BYTES`].
-    #[error("a single row of the response is larger than {MAX_PIECE_BYTES} bytes")]
-    TooLarge,
+    /// One row, one value beside the rows, or white space is longer than [`MAX_PIECE_BYTES`].
+    #[error("a row, a value beside the rows, or white space is longer than {MAX_PIECE_BYTES} bytes, after row {rows}")]
+    TooLarge {
+        /// Whole rows before it.
+        rows: u64,
+    },
+    /// The rows take more memory than [`MAX_HELD_BYTES`]: fewer of them may do.
+    #[error("the first {rows} rows of the response take more than {} MiB", MAX_HELD_BYTES >> 20)]
+    TooMuch {
+        /// Rows so far.
+        rows: u64,
+    },
     /// JSON, but none of the shapes a report is known to have.
     #[error("the response has an unknown shape: {found}")]
     UnknownEnvelope {
@@ -263,6 +291,12 @@ pub struct ReportDecoder {
     buffer: Vec<u8>,
     /// Bytes that were consumed before `buffer`.
     consumed: u64,
+    /// White space before the first byte of `buffer` that belongs to the same piece.
+    blank: usize,
+    /// Length of `buffer` at which the piece in it, which is read from its start each time, is worth another look.
+    look_again_at: usize,
+    weigh_at: u64,
+    max_held: usize,
     envelope: Envelope,
     keys: KeyPrediction,
     sink: Sink,
@@ -273,7 +307,19 @@ impl ReportDecoder {
     pub fn new(layout: Arc<ReportLayout>, asked: Asked) -> Self {
         let sink = Sink { partitions: BTreeMap::new(), rows: 0 };
         let keys = KeyPrediction::default();
-        Self { layout, asked, buffer: Vec::new(), consumed: 0, envelope: Envelope::default(), keys, sink }
+        Self {
+            layout,
+            asked,
+            buffer: Vec::new(),
+            consumed: 0,
+            blank: 0,
+            look_again_at: 0,
+            weigh_at: WEIGH_INTERVAL,
+            max_held: MAX_HELD_BYTES,
+            envelope: Envelope::default(),
+            keys,
+            sink,
+        }
     }
 
     /// Rows read so far.
@@ -284,11 +330,19 @@ impl ReportDecoder {
     /// Takes the next piece of the body.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
         self.buffer.extend_from_slice(chunk);
+        if self.buffer.len() < self.look_again_at {
+            return Ok(());
+        }
         let used = self.read_complete_pieces()?;
         self.buffer.drain(..used);
         self.consumed += used as u64;
-        if self.buffer.len() > MAX_PIECE_BYTES {
-            return Err(DecodeError::TooLarge);
+        if self.buffer.len() + self.blank > MAX_PIECE_BYTES {
+            return Err(DecodeError::TooLarge { rows: self.sink.rows });
+        }
+        self.look_again_at = (self.buffer.len() + self.buffer.len() / 2).min(MAX_PIECE_BYTES);
+        if self.consumed >= self.weigh_at {
+            self.weigh_at = self.consumed + WEIGH_INTERVAL;
+            self.weigh()?;
         }
         Ok(())
     }
@@ -296,9 +350,11 @@ impl ReportDecoder {
     /// The body has ended.
     pub fn finish(mut self) -> Result<DecodedReport, DecodeError> {
         let bytes = self.consumed + self.buffer.len() as u64;
+        // What waited for more, and a body of nothing but a number or a word, can be judged now.
+        self.look_again_at = 0;
+        self.feed(b" ")?;
+        self.weigh()?;
         if !self.envelope.is_finished() {
-            // A body of nothing but a number or a word can only be judged now.
-            self.feed(b" ")?;
             return Err(DecodeError::Cut { bytes });
         }
         let Self { envelope, sink, keys, .. } = self;
@@ -307,24 +363,47 @@ impl ReportDecoder {
         Ok(DecodedReport { partitions, rows, bytes, errors, warnings, unknown_fields: keys.unknown })
     }
 
+    fn weigh(&self) -> Result<(), DecodeError> {
+        let held: usize = self.sink.partitions.values().map(Rows::held_bytes).sum();
+        if held > self.max_held { Err(DecodeError::TooMuch { rows: self.sink.rows }) } else { Ok(()) }
+    }
+
     fn read_complete_pieces(&mut self) -> Result<usize, DecodeError> {
-        let Self { layout, asked, buffer, consumed, envelope, keys, sink } = self;
+        let Self { layout, asked, buffer, consumed, blank, envelope, keys, sink, .. } = self;
         let mut cells: Vec<Option<Scalar<'_>>> = vec![None; layout.fields.len()];
         let mut used = 0;
         loop {
             let mut cursor = Cursor::new(buffer, used);
             let step =
                 envelope.step(&mut cursor, |cursor, may_descend| keys.read(cursor, layout, &mut cells, may_descend));
+            let end = match &step {
+                Err(StepError::Json(JsonError::Incomplete)) => return Ok(used),
+                Err(StepError::Json(JsonError::Invalid { offset, .. } | JsonError::Unusable { offset, .. })) => *offset,
+                Ok(_) | Err(StepError::Shape(_)) => cursor.position(),
+            };
+            let length = *blank + end.saturating_sub(used);
+            // Judged here and not by what the buffer holds, so that it does not matter how the body was cut to pieces.
+            if length > MAX_PIECE_BYTES {
+                return Err(DecodeError::TooLarge { rows: sink.rows });
+            }
+            *blank = 0;
             match step {
-                Ok(Event::Progress) => used = cursor.position(),
+                Ok(Event::Progress) => used = end,
                 Ok(Event::Row) => {
-                    used = cursor.position();
+                    used = end;
                     sink.push(layout, asked, &cells)?;
                 }
-                Ok(Event::NeedMore) => return Ok(used.max(cursor.position())),
+                Ok(Event::NeedMore) => {
+                    *blank = length;
+                    return Ok(end);
+                }
                 Err(StepError::Json(JsonError::Incomplete)) => return Ok(used),
                 Err(StepError::Json(JsonError::Invalid { offset, reason })) => {
                     return Err(malformed(buffer, *consumed, offset, reason));
+                }
+                Err(StepError::Json(JsonError::Unusable { offset, reason })) => {
+                    let offset = *consumed + offset as u64;
+                    return Err(DecodeError::Unusable { offset, rows: sink.rows, reason });
                 }
                 Err(StepError::Shape(found)) => return Err(DecodeError::UnknownEnvelope { found }),
             }
@@ -366,7 +445,7 @@ impl KeyPrediction {
             let value = cursor.scalar()?;
             match (field, value) {
                 (Some(field), _) if cells[field].is_some() => {
-                    return Err(cursor.invalid("a key appears twice in one row").into());
+                    return Err(cursor.unusable("a key appears twice in one row").into());
                 }
                 (Some(_), Scalar::Nested) => {
                     return Err(StepError::Shape("a value of a row is an object or a list".to_owned()));
@@ -400,13 +479,15 @@ impl KeyPrediction {
             return Ok(*field);
         }
         let key = cursor.key()?;
-        let name = key.resolve().ok_or_else(|| cursor.invalid("half of a surrogate pair in a key"))?;
+        let name = key.resolve().ok_or_else(|| cursor.unusable("half of a surrogate pair in a key"))?;
         let field = layout.by_name.get(&name.to_ascii_lowercase()).copied();
         if field.is_none() && self.unknown.len() < MAX_UNKNOWN_FIELDS {
-            self.unknown.insert(name.chars().take(100).collect());
+            self.unknown.insert(excerpt(&name));
         }
         let literal = format!("\"{}\":", key.raw).into_bytes();
-        if position < self.expected.len() {
+        if literal.len() > MAX_PREDICTED_KEY {
+            self.expected.truncate(position);
+        } else if position < self.expected.len() {
             self.expected[position] = (literal, field);
         } else if position == self.expected.len() && position <= 2 * layout.fields.len() {
             self.expected.push((literal, field));
@@ -520,6 +601,9 @@ impl RowContext<'_, '_> {
             Filler::Field(field) | Filler::Currency(field) => self.cells[field],
         };
         match cell {
+            Some(Scalar::Text(RawText { raw, .. }) | Scalar::Number(raw)) if raw.len() > MAX_TEXT_BYTES => {
+                Err(self.misfit(&column.name, raw, &format!("longer than {MAX_TEXT_BYTES} bytes")))
+            }
             Some(Scalar::Text(text)) if !text.raw.is_empty() => {
                 let resolved = text.resolve();
                 let text = resolved.ok_or_else(|| self.misfit(&column.name, text.raw, "not Unicode text"))?;

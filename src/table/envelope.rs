@@ -4,6 +4,8 @@
 //! `Rows` and `Total` in either order, a bare array of rows, `data[].attributes.rows`, and `data[].attributes` being
 //! the row itself. Anything else is an error, never "no rows". An object may carry `errors` and `warnings`.
 
+use std::borrow::Cow;
+
 use super::excerpt::excerpt;
 use crate::json::{BYTE_ORDER_MARK, Cursor, JsonError};
 
@@ -200,7 +202,9 @@ impl Envelope {
             return self.pop();
         }
         let key = cursor.key()?;
-        let is = |name: &str| key.raw.eq_ignore_ascii_case(name);
+        // Spelt with escapes it is the same key; half of a surrogate pair is in none that matters.
+        let key = key.resolve().unwrap_or(Cow::Borrowed(key.raw));
+        let is = |name: &str| key.eq_ignore_ascii_case(name);
         let next = cursor.peek_token()?;
         match frame {
             Frame::Top if is("rows") => self.open_list(cursor, "Rows", Frame::Rows),
@@ -211,7 +215,7 @@ impl Envelope {
                 let value = cursor.skip_value()?;
                 self.fresh = false;
                 if frame == Frame::Top {
-                    self.note(key.raw, value);
+                    self.note(&key, value);
                 }
                 Ok(Event::Progress)
             }
@@ -237,7 +241,7 @@ impl Envelope {
         read_object: impl FnOnce(&mut Cursor<'a>, bool) -> Result<ObjectKind, StepError>,
     ) -> Result<Event, StepError> {
         if self.has_attributes {
-            return Err(cursor.invalid("a key appears twice in one object").into());
+            return Err(cursor.unusable("a key appears twice in one object").into());
         }
         let kind = read_object(cursor, true)?;
         self.has_attributes = true;

@@ -151,29 +151,128 @@ fn a_row_of_another_day_or_without_its_keys_is_refused() {
     assert!(matches!(error, DecodeError::MissingField { .. }), "{error}");
 }
 
+fn decoder() -> ReportDecoder {
+    let days = DateRange::single(day("2026-09-01"));
+    ReportDecoder::new(layout(), Asked { days, disclosed: None, day_is_given: false })
+}
+
 #[test]
-fn hostile_bodies_are_refused_within_bounds() {
-    let repeated = ROW.replace("\"Clicks\":\"35\"", "\"Clicks\":\"35\",\"clicks\":\"36\"");
-    assert!(decode(&format!("[{repeated}]")).is_err());
-    assert!(decode(&format!("[{{\"x\":{}", "[".repeat(100_000))).is_err());
-    let huge = format!("[{{\"x\":\"{}", "y".repeat(MAX_PIECE_BYTES + 1));
-    assert!(matches!(decode(&huge), Err(DecodeError::TooLarge)));
+fn what_is_json_but_unusable_is_refused_at_once() {
+    for body in [
+        format!("[{}]", ROW.replace("\"Clicks\":\"35\"", "\"Clicks\":\"35\",\"clicks\":\"36\"")),
+        format!("[{}]", ROW.replace("\"Clicks\":\"35\"", "\"\\ud800\":\"35\"")),
+        format!(r#"{{"data":[{{"attributes":{ROW},"attributes":{ROW}}}]}}"#),
+    ] {
+        let error = decode(&body).unwrap_err();
+        assert!(matches!(error, DecodeError::Unusable { .. }) && !error.is_retryable(), "{body}: {error}");
+    }
+    for twice in [r#"{"Rows":[],"Rows":[]}"#, r#"{"Rows":[],"rows":[]}"#, r#"{"Rows":[],"R\u006fws":[]}"#] {
+        let error = decode(twice).unwrap_err();
+        assert!(error.to_string().contains("beside another list of rows") && !error.is_retryable(), "{error}");
+    }
+    let error = decode(&format!("[{}]", ROW.replace("A \\\"B", "\\udc00"))).unwrap_err();
+    assert!(matches!(error, DecodeError::Value { row: 1, .. }), "{error}");
+}
+
+#[test]
+fn an_unknown_field_may_be_nested_as_deeply_as_a_row_is_long() {
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    let report = decode(&format!("[{}]", ROW.replace("\"Day\"", &format!("\"New\":{deep},\"Day\"")))).unwrap();
+    assert_eq!(report.rows, 1);
+    let beside = decode(&format!("{{\"Rows\":[{ROW}],\"New\":{deep}}}")).unwrap();
+    assert_eq!(beside.rows, 1);
+    let error = decode(&format!("[{ROW},{{\"x\":{}", "[".repeat(2 << 20))).unwrap_err();
+    assert!(matches!(error, DecodeError::TooLarge { rows: 1 }), "{error}");
+}
+
+#[test]
+fn a_piece_beyond_the_limit_is_refused_however_the_body_is_cut() {
+    let huge = format!("[{ROW},{{\"x\":\"{}\"}}]", "y".repeat(MAX_PIECE_BYTES));
+    let broken = huge.replace("\"}]", "\u{1}");
+    for body in [huge, broken] {
+        for size in [1000, 70_000, body.len()] {
+            let chunks: Vec<&[u8]> = body.as_bytes().chunks(size).collect();
+            let error = decode_in(&chunks).unwrap_err();
+            assert!(matches!(error, DecodeError::TooLarge { rows: 1 }), "{size}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_text_or_a_number_longer_than_a_cell_is_refused_with_its_column() {
+    let fits = ROW.replace("A \\\"B", &"a".repeat(MAX_TEXT_BYTES - 20));
+    assert_eq!(decode(&format!("[{fits}]")).unwrap().rows, 1);
+    let long = "7".repeat(MAX_TEXT_BYTES + 1);
+    for (row, column) in [
+        (ROW.replace("A \\\"B", &long), "advertiser_name"),
+        (ROW.replace("\"9007199254740993\"", &long), "advertiser_id"),
+        (ROW.replace("\"35\"", &long), "clicks"),
+        (ROW.replace("\".0138\"", &format!("0.{long}")), "click_through_rate"),
+    ] {
+        let error = decode(&format!("[{row}]")).unwrap_err().to_string();
+        let expected = format!("table `ad_statistics_daily`, column `{column}`, row 1");
+        assert!(error.contains(&expected) && error.contains("longer than") && error.len() < 400, "{error}");
+    }
+}
+
+#[test]
+fn rows_beyond_the_memory_they_may_take_are_refused_as_too_many() {
+    let mut decoder = decoder();
+    decoder.max_held = 1 << 20;
+    let error = (0..1_000).find_map(|number| {
+        let row = ROW.replace("A \\\"B", &format!("{number}-{}", "a".repeat(4000)));
+        decoder.feed(format!("{}{row}", if number == 0 { "[" } else { "," }).as_bytes()).err()
+    });
+    assert!(matches!(error, Some(DecodeError::TooMuch { rows: 200..600 })), "{error:?}");
+}
+
+#[test]
+fn what_is_not_text_is_refused() {
     assert!(decode_in(&[b"[{\"Advertiser\":\"\xff\xfe\""]).is_err());
     assert!(decode("[{\"Advertiser\":\"a\u{0}b\"}]").is_err());
 }
 
 #[test]
-fn white_space_costs_no_memory() {
-    let days = DateRange::single(day("2026-09-01"));
-    let mut decoder = ReportDecoder::new(layout(), Asked { days, disclosed: None, day_is_given: false });
-    decoder.feed(b"{\"Rows\": [").unwrap();
-    let blank = vec![b' '; 1 << 20];
-    for _ in 0..64 {
-        decoder.feed(&blank).unwrap();
+fn a_body_that_drips_is_not_read_again_for_each_byte() {
+    // A quadratic reader would look at half a terabyte.
+    let body = format!("[{}]", ROW.replace("\"Day\"", &format!("\"New\":\"{}\",\"Day\"", "y".repeat(1_000_000))));
+    let chunks: Vec<&[u8]> = body.as_bytes().chunks(1).collect();
+    assert_eq!(decode_in(&chunks).unwrap().rows, 1);
+}
+
+#[test]
+fn long_keys_are_not_remembered_for_the_next_row() {
+    let mut decoder = decoder();
+    decoder.feed(b"[").unwrap();
+    for row in 0..8 {
+        let key = "k".repeat(500_000);
+        let keys: String = (0..row).map(|number| format!("\"x{number}\":0,")).collect();
+        let comma = if row == 0 { "" } else { "," };
+        decoder.feed(ROW.replacen('{', &format!("{comma}{{{keys}\"{key}\":0,"), 1).as_bytes()).unwrap();
     }
-    assert!(decoder.buffer.len() < 16 && decoder.buffer.capacity() <= 4 << 20);
-    decoder.feed(b"]}").unwrap();
-    assert_eq!(decoder.finish().unwrap().rows, 0);
+    let remembered: usize = decoder.keys.expected.iter().map(|(key, _)| key.len()).sum();
+    assert!(remembered < 10_000, "{remembered}");
+    let unknown: usize = decoder.keys.unknown.iter().map(String::len).sum();
+    assert!(unknown < 10_000, "{unknown}");
+}
+
+#[test]
+fn white_space_costs_no_memory_and_ends_somewhere() {
+    let blank = vec![b' '; 1 << 16];
+    for (before, after) in [("", "[]"), ("{", "\"Rows\":[]}"), ("{\"Rows\": [", "]}"), ("[]", "")] {
+        let mut decoder = decoder();
+        decoder.feed(before.as_bytes()).unwrap();
+        for _ in 0..15 {
+            decoder.feed(&blank).unwrap();
+        }
+        assert!(decoder.buffer.len() < 16 && decoder.buffer.capacity() <= 1 << 18, "{before}");
+        decoder.feed(after.as_bytes()).unwrap();
+        assert_eq!(decoder.finish().unwrap().rows, 0, "{before}");
+        let mut endless = super::tests::decoder();
+        endless.feed(before.as_bytes()).unwrap();
+        let fed = (0..100).take_while(|_| endless.feed(&blank).is_ok()).count();
+        assert!(fed <= 16, "{before}: {fed}");
+    }
 }
 
 #[test]
