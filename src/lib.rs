@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod logging;
 pub mod progress;
 pub mod pull;
+pub mod redaction;
 pub mod sandbox;
 pub mod secret;
 pub mod settings;

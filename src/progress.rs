@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::redaction::redact;
+
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
 /// How far a run is, counted in partitions.
@@ -44,16 +46,21 @@ impl Progress {
     }
 }
 
-/// Stderr for logs, in step with the bar.
+/// Stderr for logs, in step with the bar, and without any secret that somebody else said.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // The subscriber writes each event whole.
+        let text = String::from_utf8_lossy(bytes);
+        let shown = redact(&text);
+        let write = || std::io::stderr().lock().write_all(shown.as_bytes());
         match BAR.get() {
-            Some(bar) => bar.suspend(|| std::io::stderr().lock().write(bytes)),
-            None => std::io::stderr().lock().write(bytes),
-        }
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

@@ -7,12 +7,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::error::AuthError;
 use crate::clock::Deadline;
-use crate::http::{Body, HttpClient, Quota, ReadError, Request};
+use crate::http::{Body, HttpClient, Problem, Quota, ReadError, Request};
+use crate::redaction::remember;
 use crate::secret::SecretString;
 
 /// Tokens are short; anything longer is not a token answer.
@@ -76,6 +79,17 @@ impl Grant {
     }
 }
 
+impl Grant {
+    fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        let (first, second) = match self {
+            Self::ClientCredentials => (None, None),
+            Self::RefreshToken(token) => (Some(token), None),
+            Self::AuthorizationCode { code, code_verifier, .. } => (Some(code), code_verifier.as_ref()),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
 /// A token endpoint and the key pair to ask it with.
 #[derive(Clone, Debug)]
 pub struct TokenEndpoint {
@@ -93,6 +107,8 @@ impl TokenEndpoint {
 
     /// Asks for a token. Network faults are repeated by the client's policy; a refusal is not.
     pub async fn request(&self, grant: &Grant, deadline: Deadline) -> Result<TokenAnswer, AuthError> {
+        remember(&self.credentials.client_secret);
+        grant.secrets().for_each(remember);
         let mut fields = grant.fields();
         fields.push(("client_id", self.credentials.client_id.as_str().into()));
         fields.push(("client_secret", self.credentials.client_secret.clone()));
@@ -138,9 +154,12 @@ impl TokenAnswer {
         let unusable = |reason: &str| AuthError::Answer { reason: reason.to_owned() };
         let answer: Value = serde_json::from_slice(body).map_err(|_| unusable("it is not JSON"))?;
         let text = |name: &str| answer.get(name).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
-        if let Some(error) = text("error") {
-            let description = text("error_description").unwrap_or_default().to_owned();
-            return Err(AuthError::Refused { error: error.to_owned(), description });
+        for secret in ["access_token", "refresh_token"] {
+            text(secret).map(SecretString::from).iter().for_each(remember);
+        }
+        // The same words as in an answer that has the status of an error, cut and cleaned alike.
+        if let Some((error, description)) = Problem::parse(StatusCode::OK, &HeaderMap::new(), body).oauth_error() {
+            return Err(AuthError::Refused { error: error.to_owned(), description: description.to_owned() });
         }
         let access_token = text("access_token").ok_or_else(|| unusable("it has no `access_token`"))?;
         if text("token_type").is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {

@@ -24,6 +24,7 @@ use crate::error::{Error, ExitCodes};
 use crate::logging;
 use crate::pull::Scope;
 use crate::pull::summary::Summary;
+use crate::redaction::redact;
 use crate::settings::DEFAULT_PATH;
 
 /// How a command ended that could say something about its end itself.
@@ -44,7 +45,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     match dispatch(&cli, &run_id).await {
         Ok(ended) => ExitCode::from(ended.exit_code),
         Err(error) => {
-            eprint!("{}", error.report());
+            eprint!("{}", redact(&error.report().to_string()));
             if cli.global.format == Format::Json {
                 print_document(&failure::of_error(&run_id, cli.command.name(), &error));
             }
@@ -116,8 +117,8 @@ fn print_document(summary: &Summary) {
     print_text(&format!("{}\n", serde_json::to_string_pretty(summary).expect("a summary serializes")));
 }
 
-/// Prints a result; a reader that has gone away (`| head`) is no error.
+/// Prints a result without any secret that somebody else said; a reader that has gone away (`| head`) is no error.
 fn print_text(text: &str) {
     use std::io::Write;
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = std::io::stdout().lock().write_all(redact(text).as_bytes());
 }

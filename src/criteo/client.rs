@@ -17,8 +17,13 @@ use crate::http::{BearerSource, Body, HttpClient, Problem, Quota, ReadError, Req
 use crate::json::{Json, JsonError};
 use crate::table::decode::{Asked, DecodeError, DecodedReport, ReportDecoder, ReportLayout};
 
-/// Largest list of resources read in one response. Entities are read whole; an account has at most thousands.
-const MAX_LIST_BYTES: usize = 256 << 20;
+/// Largest list of resources read in one response. Entities are read whole; an account has at most thousands, of a few
+/// kilobytes each.
+const MAX_LIST_BYTES: usize = 64 << 20;
+/// Largest list of resources in all its pages.
+const MAX_PAGES_BYTES: usize = 256 << 20;
+/// Different warnings remembered; a run that has more has one problem, not hundreds.
+const MAX_NOTICES: usize = 100;
 /// Report rows in memory at the same time, decoded or expected: this bounds memory, not the number of requests under way.
 const ROWS_IN_MEMORY: u32 = 200_000;
 /// Rows that an answer of unknown size is taken to have: the largest cap that Criteo documents.
@@ -272,7 +277,10 @@ impl CriteoClient {
 
     fn note(&self, code: &str, message: String) {
         let notice = ApiNotice { code: code.to_owned(), message };
-        self.notices.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(notice);
+        let mut notices = self.notices.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if notices.len() < MAX_NOTICES {
+            notices.insert(notice);
+        }
     }
 
     fn request(&self, endpoint: &Endpoint, parent_id: Option<&str>, body: Body, what: String) -> Request {
@@ -425,34 +433,29 @@ impl CriteoClient {
             return Ok(ListAnswer { pages: vec![page], calls: 1 });
         };
         let ends = self.page_ends(request.endpoint);
-        let mut answer = ListAnswer::default();
-        let mut seen = BTreeSet::new();
-        let (mut offset, mut last_page) = (0, None);
+        let limit = limit as usize;
+        let mut pages = Pages::default();
         let mut proof = None;
         loop {
-            call.url.set_query(Some(&format!("limit={limit}&offset={offset}")));
+            call.url.set_query(Some(&format!("limit={limit}&offset={}", pages.entries)));
             let page = self.http.send(&call, |response| self.read_page(response)).await?;
-            answer.calls += 1;
-            let ids: Vec<String> = page_ids(&page);
-            // A server that ignores the offset would serve its first page for ever.
-            let is_news = ids.iter().map(|id| seen.insert(id.clone())).fold(false, |any, new| any | new);
-            if let Some(entries) = last_page.replace(ids.len()) {
+            let before = pages.last_entries;
+            let is_news = pages.take(page, limit).map_err(|error| {
+                FetchError::from(SendError::Body { what: request.what.clone(), source: Box::new(error) })
+            })?;
+            if let Some(entries) = before {
                 if is_news { ends.went_on(entries) } else { ends.ended(entries) }
             }
             drop(proof.take());
-            if !is_news {
-                return Ok(answer);
+            let entries = pages.last_entries.unwrap_or_default();
+            if !is_news || (ends.is_last(entries) && entries < limit) {
+                return Ok(pages.answer);
             }
-            offset += ids.len();
-            answer.pages.push(page);
-            if ends.is_last(ids.len()) {
-                return Ok(answer);
-            }
-            if u32::try_from(ids.len()) != Ok(limit) {
+            if entries < limit {
                 // Meanwhile another list may have proven what this one would ask for.
                 proof = Some(ends.proof.lock().await);
-                if ends.is_last(ids.len()) {
-                    return Ok(answer);
+                if ends.is_last(entries) {
+                    return Ok(pages.answer);
                 }
             }
         }
@@ -491,6 +494,50 @@ impl CriteoClient {
 #[derive(Debug, thiserror::Error)]
 #[error("the response has no `data`")]
 struct UnknownList;
+
+/// A list as far as it has been read.
+#[derive(Default)]
+struct Pages {
+    answer: ListAnswer,
+    seen: BTreeSet<String>,
+    /// Entries served, also those that came before.
+    entries: usize,
+    bytes: usize,
+    last_entries: Option<usize>,
+}
+
+impl Pages {
+    /// Takes the next page; whether anything in it is new.
+    fn take(&mut self, page: Bytes, limit: usize) -> Result<bool, EndlessList> {
+        self.answer.calls += 1;
+        let ids = page_ids(&page);
+        let offset = self.entries;
+        self.entries += ids.len();
+        let was_full = self.last_entries.replace(ids.len()) == Some(limit);
+        let is_news = ids.iter().map(|id| self.seen.insert(id.clone())).fold(false, |any, new| any | new);
+        if is_news {
+            self.bytes += page.len();
+            self.answer.pages.push(page);
+            if self.bytes > MAX_PAGES_BYTES {
+                return Err(EndlessList::TooLong { resources: self.seen.len() });
+            }
+        } else if was_full && !ids.is_empty() {
+            // A server that ignores limit and offset serves everything, for ever. Behind a full page there may have been
+            // more, which a server that ignores the offset alone never shows.
+            return Err(EndlessList::Repeated { offset });
+        }
+        Ok(is_news)
+    }
+}
+
+/// A list of which nobody can tell where it ends.
+#[derive(Debug, thiserror::Error)]
+enum EndlessList {
+    #[error("the page at offset {offset} holds nothing but what came before it, although the page before was full")]
+    Repeated { offset: usize },
+    #[error("the list goes on after {resources} resources and {} MiB", MAX_PAGES_BYTES >> 20)]
+    TooLong { resources: usize },
+}
 
 /// A 200 whose body says that it is an error.
 #[derive(Debug, thiserror::Error)]

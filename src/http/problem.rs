@@ -12,8 +12,12 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 
+use crate::redaction::redact;
+
 /// Longest quotation of a body that is no error document, in characters.
 const MAX_EXCERPT_CHARS: usize = 200;
+/// Most errors of a list that are kept.
+const MAX_ENTRIES: usize = 10;
 /// Longest field that is kept, in characters: a server's prose is an error message, not a document.
 const MAX_FIELD_CHARS: usize = 500;
 
@@ -58,7 +62,7 @@ impl Problem {
     fn from_document(document: &serde_json::Map<String, Value>) -> Self {
         let list = |name: &str| -> Vec<ProblemEntry> {
             let entries = document.get(name).and_then(Value::as_array);
-            entries.into_iter().flatten().filter_map(ProblemEntry::parse).collect()
+            entries.into_iter().flatten().filter_map(ProblemEntry::parse).take(MAX_ENTRIES).collect()
         };
         let mut entries = list("errors");
         if entries.is_empty() {
@@ -176,8 +180,7 @@ fn text(value: Option<&Value>) -> Option<String> {
 }
 
 fn excerpt(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
-    let beginning = &body[..body.len().min(4 * MAX_EXCERPT_CHARS)];
-    let quoted = printable(&String::from_utf8_lossy(beginning), MAX_EXCERPT_CHARS);
+    let quoted = printable(&String::from_utf8_lossy(body), MAX_EXCERPT_CHARS);
     if quoted.is_empty() {
         return format!("an empty answer with status {status}");
     }
@@ -185,9 +188,11 @@ fn excerpt(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     format!("an answer of {} that is no error document: `{quoted}`", printable(media_type, MAX_EXCERPT_CHARS))
 }
 
-/// One line without anything that a terminal would obey: white space becomes a blank, controls become escapes.
+/// One line without a secret, which has to go before a part of it is cut off, and without anything that a terminal
+/// would obey: white space becomes a blank, controls become escapes.
 fn printable(text: &str, max_chars: usize) -> String {
     let mut line = String::new();
+    let text = redact(text);
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for (index, character) in words.chars().enumerate() {
         if index == max_chars {
@@ -267,6 +272,26 @@ mod tests {
         }
         assert_eq!(parse(404, r#"{"title":"no such path","traceId":"t"}"#).trace_id(), Some("t"));
         assert_eq!(parse(400, r#"{"errors":["plain text"]}"#).to_string(), "plain text");
+    }
+
+    #[test]
+    fn a_list_of_a_thousand_errors_makes_no_message_of_a_thousand() {
+        let list = vec!["\"x\""; 1000].join(",");
+        assert_eq!(parse(400, &format!("{{\"errors\":[{list}]}}")).entries().len(), MAX_ENTRIES);
+    }
+
+    #[test]
+    fn a_secret_that_the_server_says_back_is_removed_before_a_part_of_it_is_cut_off() {
+        crate::redaction::remember(&"pr0blem+s3cret/".into());
+        for body in [
+            r#"{"error":"invalid_client","error_description":"bad pr0blem+s3cret/"}"#,
+            r#"{"error":"x","error_description":"bad pr0blem\u002bs3cret\/"}"#,
+            r#"{"errors":[{"title":"pr0blem%2Bs3cret%2F","detail":"pr0blem+s3cret/"}]}"#,
+            &format!("<html>{}pr0blem+s3cret/", "x".repeat(MAX_EXCERPT_CHARS - 10)),
+        ] {
+            let problem = parse(401, body);
+            assert!(!format!("{problem} {problem:?}").contains("pr0bl"), "{problem:?}");
+        }
     }
 
     proptest::proptest! {

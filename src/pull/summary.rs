@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::criteo::Calls;
 use crate::error::ErrorKind;
+use crate::redaction::redact;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -45,11 +46,11 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// A notice about the whole run.
+    /// A notice about the whole run; it will be printed and recorded, so no secret that a server said stays in it.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self {
             code: code.to_owned(),
-            message: message.into(),
+            message: redact(&message.into()).into_owned(),
             table: None,
             date: None,
             to_date: None,
