@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind};
 use crate::store::{Staged, Store, StoreError};
 
+use super::files::DataFiles;
+use super::sealed::{Damage, newer_version, seal, unseal};
+
 /// The format this program writes. Raised only for changes that an older program would get wrong.
 pub const FORMAT_VERSION: u32 = 1;
 /// Restatements remembered per partition; the oldest go first.
@@ -32,9 +35,20 @@ pub enum LedgerError {
     Damaged {
         /// Which file, below the output.
         file: String,
-        /// What the parser said.
+        /// What is wrong with it.
         #[source]
-        source: serde_json::Error,
+        source: Damage,
+    },
+    /// There is data, but no ledger.
+    #[error(
+        "`{folder}` has {partitions} partitions, but its ledger is lost; `criteo-source status --rebuild` reconstructs \
+         it from the data files"
+    )]
+    Lost {
+        /// The output.
+        folder: String,
+        /// Files of data in it.
+        partitions: usize,
     },
     /// The ledger was written by a newer program.
     #[error("the ledger has format {found}, this program writes {FORMAT_VERSION}: use the newer program")]
@@ -213,6 +227,15 @@ pub(super) struct VersionFile {
     pub(super) format_version: u32,
 }
 
+/// Records of files that are just being published.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct PendingFile {
+    /// Format of this file.
+    pub(super) format_version: u32,
+    /// The records.
+    pub(super) partitions: Vec<PartitionRecord>,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PartitionsFile {
     /// Format of this file.
@@ -268,12 +291,14 @@ impl Ledger {
     /// Reads the ledger for writing: checks its version, writes the version file if there is none, and settles what a
     /// killed run left pending. Only the holder of the run lock may call this.
     pub fn open(store: &Store) -> Result<Self, LedgerError> {
-        match read_json::<VersionFile>(store, VERSION_FILE)? {
-            Some(file) if file.format_version > FORMAT_VERSION => {
-                return Err(LedgerError::Newer { found: file.format_version });
+        refuse_newer(store)?;
+        if read_json::<VersionFile>(store, VERSION_FILE)?.is_none() {
+            // It is written before anything else, so without it there was never a run, or it was lost with the rest.
+            let partitions = DataFiles::list(store)?.partitions.len();
+            if partitions > 0 {
+                return Err(LedgerError::Lost { folder: store.root().display().to_string(), partitions });
             }
-            Some(_) => {}
-            None => write_json(store, VERSION_FILE, &VersionFile { format_version: FORMAT_VERSION })?,
+            write_json(store, VERSION_FILE, &VersionFile { format_version: FORMAT_VERSION })?;
         }
         let mut ledger = Self::read(store)?;
         ledger.settle_pending()?;
@@ -281,9 +306,9 @@ impl Ledger {
     }
 
     fn settle_pending(&mut self) -> Result<(), LedgerError> {
-        let Some(pending) = read_json::<Vec<PartitionRecord>>(&self.store, PENDING_FILE)? else { return Ok(()) };
+        let Some(pending) = read_json::<PendingFile>(&self.store, PENDING_FILE)? else { return Ok(()) };
         let mut live = Vec::new();
-        for record in pending {
+        for record in pending.partitions {
             if self.store.checksum(&record.path())?.as_ref() == Some(&record.sha256) {
                 live.push(record);
             }
@@ -298,11 +323,12 @@ impl Ledger {
     pub fn publish(&mut self, files: Vec<(Staged, PartitionRecord)>) -> Result<(), LedgerError> {
         let files: Vec<_> = files.into_iter().map(|(staged, record)| (staged, self.with_history(record))).collect();
         let records: Vec<PartitionRecord> = files.iter().map(|(_, record)| record.clone()).collect();
-        write_json(&self.store, PENDING_FILE, &records)?;
+        let pending = PendingFile { format_version: FORMAT_VERSION, partitions: records };
+        write_json(&self.store, PENDING_FILE, &pending)?;
         for (staged, record) in files {
             self.store.publish(staged, &record.path())?;
         }
-        self.write_records(records)?;
+        self.write_records(pending.partitions)?;
         Ok(self.store.remove(PENDING_FILE)?)
     }
 
@@ -423,14 +449,17 @@ impl Ledger {
     /// Records of a publication under way, or of one that was interrupted; none if the file is damaged.
     pub(super) fn pending(&self) -> Result<Vec<PartitionRecord>, LedgerError> {
         let Some(content) = self.store.get(PENDING_FILE)? else { return Ok(Vec::new()) };
-        Ok(serde_json::from_slice(&content).unwrap_or_default())
+        Ok(unseal::<PendingFile>(&content).unwrap_or_default().partitions)
     }
 
-    /// Files of the ledger beside the records that cannot be read, so that the next run would stop at them.
+    /// Files of the ledger beside the records that cannot be read or are lost, so that the next run would stop at them.
     pub fn damaged_files(&self) -> Result<Vec<String>, LedgerError> {
         let version = read_json::<VersionFile>(&self.store, VERSION_FILE).map(drop);
-        let pending = read_json::<Vec<PartitionRecord>>(&self.store, PENDING_FILE).map(drop);
+        let pending = read_json::<PendingFile>(&self.store, PENDING_FILE).map(drop);
         let mut damaged = Vec::new();
+        if self.store.size(VERSION_FILE)?.is_none() && !DataFiles::list(&self.store)?.partitions.is_empty() {
+            damaged.push(VERSION_FILE.to_owned());
+        }
         for read in [version, pending] {
             match read {
                 Ok(()) => {}
@@ -467,14 +496,22 @@ fn is_ledger_file(name: &str) -> bool {
 
 fn read_json<T: serde::de::DeserializeOwned>(store: &Store, file: &str) -> Result<Option<T>, LedgerError> {
     let Some(content) = store.get(file)? else { return Ok(None) };
-    let parsed = serde_json::from_slice(&content);
-    parsed.map(Some).map_err(|source| LedgerError::Damaged { file: file.to_owned(), source })
+    unseal(&content).map(Some).map_err(|damage| LedgerError::damaged(file, damage))
+}
+
+/// Refuses a ledger of which any file says that a newer program wrote it.
+fn refuse_newer(store: &Store) -> Result<(), LedgerError> {
+    let months = month_files(store)?.into_iter().map(|(_, file)| file);
+    for file in [VERSION_FILE, PENDING_FILE].map(str::to_owned).into_iter().chain(months) {
+        if let Some(found) = store.get(&file)?.as_deref().and_then(newer_version) {
+            return Err(LedgerError::Newer { found });
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn write_json<T: Serialize>(store: &Store, file: &str, value: &T) -> Result<(), LedgerError> {
-    let damaged = |source| LedgerError::Damaged { file: file.to_owned(), source };
-    let mut content = serde_json::to_vec_pretty(value).map_err(damaged)?;
-    content.push(b'\n');
+    let content = seal(value).map_err(|error| LedgerError::damaged(file, error))?;
     Ok(store.put(file, &content)?)
 }
 
@@ -552,7 +589,8 @@ mod tests {
         let live = staged(&store, "new");
         let records =
             [record("2026-11-01", "r1", &live.checksum(), "1"), record("2026-11-02", "r1", "never renamed", "1")];
-        write_json(&store, PENDING_FILE, &records.to_vec()).expect("written");
+        let pending = PendingFile { format_version: FORMAT_VERSION, partitions: records.to_vec() };
+        write_json(&store, PENDING_FILE, &pending).expect("written");
         store.publish(live, &records[0].path()).expect("published");
         let ledger = Ledger::open(&store).expect("readable");
         assert_eq!(ledger.partitions("t").map(|record| record.date).collect::<Vec<_>>(), [records[0].date]);
@@ -562,9 +600,70 @@ mod tests {
     #[test]
     fn a_newer_ledger_is_read_but_not_written() {
         let (_folder, store) = output();
-        store.put(VERSION_FILE, br#"{"format_version": 99, "new_field": true}"#).expect("written");
-        assert!(Ledger::read(&store).is_ok());
-        assert!(matches!(Ledger::open(&store), Err(LedgerError::Newer { found: 99 })));
+        let mut ledger = Ledger::open(&store).expect("an empty ledger");
+        ledger.publish(vec![(staged(&store, "x"), record("2026-11-01", "r1", "x", "1"))]).expect("published");
+        let month = "_ledger/partitions/t/2026-11.json";
+        for file in [VERSION_FILE, month, PENDING_FILE] {
+            let old = store.get(file).expect("readable");
+            let content = old.clone().unwrap_or_else(|| b"{\"format_version\": 1, \"partitions\": []}".to_vec());
+            let mut newer: serde_json::Value = serde_json::from_slice(&content).expect("JSON");
+            newer["format_version"] = 99.into();
+            newer["new_field"] = true.into();
+            newer.as_object_mut().expect("an object").remove("checksum");
+            for content in [seal(&newer).expect("sealed"), serde_json::to_vec(&newer).expect("JSON")] {
+                store.put(file, &content).expect("written");
+                let read = Ledger::read(&store).expect("readable");
+                assert_eq!(read.partitions("t").count(), 1, "{file}");
+                let error = Ledger::open(&store).expect_err("newer");
+                assert!(matches!(error, LedgerError::Newer { found: 99 }), "{file}: {error}");
+                assert!(error.to_string().contains("use the newer program"), "{error}");
+                assert_eq!(store.get(file).expect("readable"), Some(content), "{file}");
+            }
+            match old {
+                Some(old) => store.put(file, &old).expect("written"),
+                None => store.remove(file).expect("removed"),
+            }
+        }
+        Ledger::open(&store).expect("as it was");
+    }
+
+    #[test]
+    fn a_ledger_file_cut_anywhere_or_with_any_bit_flipped_is_damaged_and_never_another_ledger() {
+        let (_folder, store) = output();
+        let mut ledger = Ledger::open(&store).expect("an empty ledger");
+        ledger.publish(vec![(staged(&store, "x"), record("2026-11-01", "r1", "x", "1"))]).expect("published");
+        let pending = PendingFile { format_version: FORMAT_VERSION, partitions: Vec::new() };
+        write_json(&store, PENDING_FILE, &pending).expect("written");
+        for file in [VERSION_FILE, PENDING_FILE, "_ledger/partitions/t/2026-11.json"] {
+            let sound = store.get(file).expect("readable").expect("a file");
+            let mut broken: Vec<Vec<u8>> = (0..sound.len()).map(|end| sound[..end].to_vec()).collect();
+            for at in 0..sound.len() {
+                for bit in 0..8 {
+                    let mut flipped = sound.clone();
+                    flipped[at] ^= 1 << bit;
+                    broken.push(flipped);
+                }
+            }
+            for content in broken {
+                std::fs::write(store.path(file), &content).expect("written");
+                let error = Ledger::open(&store).map(drop).expect_err(file);
+                let said = crate::error::error_chain(&error);
+                assert!(said.contains("status --rebuild") && said.contains(file), "{said}");
+            }
+            store.put(file, &sound).expect("written");
+        }
+        assert_eq!(Ledger::open(&store).expect("as it was").partitions("t").count(), 1);
+    }
+
+    #[test]
+    fn data_without_a_ledger_is_not_taken_for_a_first_run() {
+        let (_folder, store) = output();
+        let mut ledger = Ledger::open(&store).expect("an empty ledger");
+        ledger.publish(vec![(staged(&store, "x"), record("2026-11-01", "r1", "x", "1"))]).expect("published");
+        store.remove(VERSION_FILE).expect("removed");
+        let error = Ledger::open(&store).expect_err("lost").to_string();
+        assert!(error.contains("1 partitions") && error.contains("status --rebuild"), "{error}");
+        assert_eq!(Ledger::read(&store).expect("readable").damaged_files().expect("readable"), [VERSION_FILE]);
     }
 
     #[test]

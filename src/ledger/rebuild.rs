@@ -18,9 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use super::book::{
     FORMAT_VERSION, LOST_RUNS, Ledger, LedgerError, PENDING_FILE, PartitionRecord, PartitionStatus, PartitionsFile,
-    RUNS_FOLDER, RunOutcome, RunRecord, VERSION_FILE, VersionFile, month_files, partition_path, run_files, write_json,
+    PendingFile, RUNS_FOLDER, RunOutcome, RunRecord, VERSION_FILE, VersionFile, month_files, partition_path, run_files, write_json,
 };
 use super::files::DataFiles;
+use super::sealed::{newer_version, unseal};
 use crate::catalog::{ColumnType, Table};
 use crate::dates::{is_provisional, today};
 use crate::error::error_chain;
@@ -319,8 +320,8 @@ impl Salvage {
             }
             salvage.month_files.push(file);
         }
-        let pending = salvage.parse::<Vec<PartitionRecord>>(store, PENDING_FILE)?;
-        pending.into_iter().flatten().for_each(|record| salvage.add(record));
+        let pending = salvage.parse::<PendingFile>(store, PENDING_FILE)?.unwrap_or_default();
+        pending.partitions.into_iter().for_each(|record| salvage.add(record));
         for (run_id, file) in run_files(store)? {
             match salvage.parse::<RunRecord>(store, &file)? {
                 Some(run) => drop(salvage.runs.insert(run.run_id.clone(), run)),
@@ -334,9 +335,10 @@ impl Salvage {
         self.records.entry((record.table.clone(), record.date)).or_default().push(record);
     }
 
-    /// Takes what can be read of the file that was found damaged last.
+    /// Takes what can be read of the file that was found damaged last: records that are not what this program knows
+    /// do not cost the others. Of a file that is not as it was written, nothing is believed.
     fn add_torn(&mut self) {
-        let torn = self.damaged.last().and_then(|(_, content)| serde_json::from_slice::<TornPartitions>(content).ok());
+        let torn = self.damaged.last().and_then(|(_, content)| unseal::<TornPartitions>(content).ok());
         let values = torn.into_iter().flat_map(|torn| torn.partitions.into_values());
         let records: Vec<PartitionRecord> = values.filter_map(|value| serde_json::from_value(value).ok()).collect();
         for record in records {
@@ -347,12 +349,10 @@ impl Salvage {
     /// The content of a file, or `None` after noting that it is damaged; what a newer program wrote is refused.
     fn parse<T: serde::de::DeserializeOwned>(&mut self, store: &Store, file: &str) -> Result<Option<T>, LedgerError> {
         let Some(content) = store.get(file)? else { return Ok(None) };
-        if let Ok(VersionFile { format_version }) = serde_json::from_slice(&content)
-            && format_version > FORMAT_VERSION
-        {
-            return Err(LedgerError::Newer { found: format_version });
+        if let Some(found) = newer_version(&content) {
+            return Err(LedgerError::Newer { found });
         }
-        let parsed = serde_json::from_slice(&content).ok();
+        let parsed = unseal(&content).ok();
         if parsed.is_none() {
             self.damaged.push((file.to_owned(), content));
         }

@@ -225,10 +225,28 @@ fn one_damaged_record_does_not_cost_the_others_of_its_month() {
     let output = Output::pulled();
     let content = output.store.get(MONTH).expect("read").expect("a month");
     let text = String::from_utf8(content).expect("text");
-    let torn = text.replace("\"partitions\": {", "\"partitions\": {\"2026-11-19\": {\"table\": 1},");
-    output.put(MONTH, torn.as_bytes());
+    let mut torn: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    torn["partitions"]["2026-11-19"] = serde_json::json!({"table": 1});
+    torn.as_object_mut().expect("an object").remove("checksum");
+    output.put(MONTH, &super::sealed::seal(&torn).expect("sealed"));
     let rebuilt = output.rebuild().expect("rebuilt");
     assert_eq!((rebuilt.kept, rebuilt.moved_aside.len()), (3, 1));
+}
+
+#[test]
+fn nothing_of_a_file_that_does_not_match_its_checksum_survives_a_rebuild() {
+    let output = Output::pulled();
+    let original = output.records();
+    let content = output.store.get(MONTH).expect("read").expect("a month");
+    let text = String::from_utf8(content).expect("text");
+    // Still JSON, still a record of a file with this checksum: only the number of rows is another.
+    let rotten = text.replace("\"rows\": 5", "\"rows\": 4");
+    assert_ne!(rotten, text);
+    output.put(MONTH, rotten.as_bytes());
+    assert!(Ledger::open(&output.store).is_err());
+    let rebuilt = output.rebuild().expect("rebuilt");
+    assert_eq!((rebuilt.kept, rebuilt.moved_aside.len()), (2, 1));
+    assert_eq!(output.records(), original);
 }
 
 #[test]
@@ -275,7 +293,8 @@ fn a_record_that_is_pending_for_a_live_file_is_kept() {
     let original = output.records();
     let month = output.store.get(MONTH).expect("read").expect("a month");
     let november: Vec<&PartitionRecord> = original.iter().filter(|record| record.date == day("2026-11-20")).collect();
-    output.put("_ledger/pending.json", &serde_json::to_vec(&november).expect("serialized"));
+    let pending = serde_json::json!({"format_version": FORMAT_VERSION, "partitions": november});
+    output.put("_ledger/pending.json", &super::sealed::seal(&pending).expect("sealed"));
     output.store.remove(MONTH).expect("removed");
     assert_eq!(output.verify(), [], "a pending record is as good as a recorded one");
     assert_eq!(output.rebuild().expect("rebuilt").kept, 3);

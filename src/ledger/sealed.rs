@@ -1,0 +1,87 @@
+//! Ledger files as bytes: JSON whose last member is the checksum of everything before it.
+//!
+//! A flipped bit in a number is still JSON, and a wrong number of rows or a wrong date makes a run trust or fetch the
+//! wrong days. So every file says what its content has to hash to, and what does not match is damaged, not read. It
+//! knows nothing of what is in the files but their `format_version`.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Error as JsonError;
+use sha2::{Digest, Sha256};
+
+use super::book::{FORMAT_VERSION, LedgerError};
+use crate::store::hexadecimal;
+
+/// What stands between the content and its checksum, and after it.
+const BEFORE: &[u8] = b",\n  \"checksum\": \"";
+const AFTER: &[u8] = b"\"\n}\n";
+/// Characters of a SHA-256 in hexadecimal.
+const CHECKSUM_LENGTH: usize = 64;
+
+#[derive(serde::Deserialize)]
+struct Version {
+    format_version: u32,
+}
+
+/// Why a file's content is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum Damage {
+    /// Not JSON, or not what this file should say.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// The content is not what was written.
+    #[error("its content does not match its checksum")]
+    Checksum,
+    /// The end of the file is missing or was written by something else.
+    #[error("it has no checksum")]
+    Unsealed,
+}
+
+/// The bytes of a ledger file. `value` must become an object with at least one member.
+pub(super) fn seal<T: Serialize>(value: &T) -> Result<Vec<u8>, JsonError> {
+    let mut content = serde_json::to_vec_pretty(value)?;
+    content.truncate(content.trim_ascii_end().len().saturating_sub(1));
+    content.truncate(content.trim_ascii_end().len());
+    let checksum = checksum(&content);
+    for part in [BEFORE, checksum.as_bytes(), AFTER] {
+        content.extend_from_slice(part);
+    }
+    Ok(content)
+}
+
+/// What a ledger file says, if every byte of it is as it was written.
+///
+/// A newer program may have another way to tell, so its files need no checksum; they are never written over.
+pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Damage> {
+    match sealed_content(bytes) {
+        Some((content, expected)) if checksum(content).as_bytes() != expected => Err(Damage::Checksum),
+        Some(_) => Ok(serde_json::from_slice(bytes)?),
+        None if newer_version(bytes).is_some() => Ok(serde_json::from_slice(bytes)?),
+        None => Err(serde_json::from_slice::<T>(bytes).err().map_or(Damage::Unsealed, Damage::Json)),
+    }
+}
+
+fn checksum(content: &[u8]) -> String {
+    hexadecimal(Sha256::new().chain_update(content))
+}
+
+/// The version of a file that a newer program wrote.
+pub(super) fn newer_version(bytes: &[u8]) -> Option<u32> {
+    let intact = sealed_content(bytes).is_none_or(|(content, expected)| checksum(content).as_bytes() == expected);
+    let version = serde_json::from_slice::<Version>(bytes).ok().filter(|_| intact)?.format_version;
+    (version > FORMAT_VERSION).then_some(version)
+}
+
+/// The content and its checksum, where the file ends the way this program ends it.
+fn sealed_content(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = bytes.strip_suffix(AFTER)?;
+    let (rest, checksum) = rest.split_at_checked(rest.len().checked_sub(CHECKSUM_LENGTH)?)?;
+    Some((rest.strip_suffix(BEFORE)?, checksum))
+}
+
+impl LedgerError {
+    /// A file that is not what it should be.
+    pub(super) fn damaged(file: &str, source: impl Into<Damage>) -> Self {
+        Self::Damaged { file: file.to_owned(), source: source.into() }
+    }
+}
