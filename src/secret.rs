@@ -1,11 +1,11 @@
 //! Secrets: text that cannot be printed, and the files that hold it.
 //!
 //! A secret is a [`SecretString`]: its `Debug` prints no content and its memory is wiped when it is dropped. Files
-//! with secrets are read only when not everybody on the machine can read them, and are written whole, for their owner
+//! with secrets are read only when nobody else on the machine can read them, and are written whole, for their owner
 //! only. This module does not know what a secret is for, and no error of it shows a file's content.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use secrecy::{ExposeSecret, SecretString};
@@ -32,11 +32,16 @@ pub enum SecretFileError {
         /// Why.
         source: io::Error,
     },
-    /// Everybody on this machine can read it.
-    #[error("`{path}` can be read by every user of this machine; run `chmod 600 {path}`", path = path.display())]
+    /// Others on this machine can read it.
+    #[error(
+        "`{path}` can be read by {readers}; run `chmod 600 {path}`, or give a mounted secret a stricter mode \
+         (Kubernetes: `defaultMode: 0400`, Docker: `mode: 0400`)", path = path.display()
+    )]
     Exposed {
         /// The file.
         path: PathBuf,
+        /// Who they are.
+        readers: &'static str,
     },
     /// It is not text, empty, or far too large to be a secret.
     #[error("`{}` {reason}", path.display())]
@@ -59,17 +64,20 @@ pub fn read_file(path: &Path) -> Result<SecretString, SecretFileError> {
 }
 
 /// Reads a small text file (UTF-8, or UTF-16 with a byte order mark as Windows editors write it) that holds secrets,
-/// unless everybody can read it.
+/// unless others can read it.
 pub(crate) fn read_text(path: &Path) -> Result<String, SecretFileError> {
     let failed = |source| SecretFileError::Read { path: path.to_owned(), source };
-    let metadata = fs::metadata(path).map_err(failed)?;
-    if readable_by_everybody(&metadata) {
-        return Err(SecretFileError::Exposed { path: path.to_owned() });
+    // Judged and read through one handle: nobody can put another file in between.
+    let file = fs::File::open(path).map_err(failed)?;
+    if let Some(readers) = other_readers(&file.metadata().map_err(failed)?) {
+        return Err(SecretFileError::Exposed { path: path.to_owned(), readers });
     }
-    if metadata.len() > MAX_FILE_BYTES {
+    let mut bytes = Vec::new();
+    // A pipe or a device has no size to look at first.
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(SecretFileError::Content { path: path.to_owned(), reason: "is too large to hold a secret" });
     }
-    let bytes = fs::read(path).map_err(failed)?;
     decode(&bytes).ok_or_else(|| SecretFileError::Content { path: path.to_owned(), reason: "is not a text file" })
 }
 
@@ -88,14 +96,28 @@ fn decode(bytes: &[u8]) -> Option<String> {
 }
 
 #[cfg(unix)]
-fn readable_by_everybody(metadata: &fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o004 != 0
+fn other_readers(metadata: &fs::Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::MetadataExt;
+    readers_by(metadata.mode(), metadata.uid())
 }
 
 #[cfg(not(unix))]
-fn readable_by_everybody(_: &fs::Metadata) -> bool {
-    false
+fn other_readers(_: &fs::Metadata) -> Option<&'static str> {
+    None
+}
+
+/// Who besides its owner can read a file with this mode, as far as that is too many.
+///
+/// A group may share a file of root's: that is how Kubernetes hands a secret to a process that is not root (mode 0440
+/// and the pod's `fsGroup`), and the process could not change it. In a file of anybody else's it is a careless umask.
+#[cfg(unix)]
+fn readers_by(mode: u32, owner: u32) -> Option<&'static str> {
+    const ROOT: u32 = 0;
+    match mode {
+        mode if mode & 0o004 != 0 => Some("every user of this machine"),
+        mode if mode & 0o040 != 0 && owner != ROOT => Some("every user of its group"),
+        _ => None,
+    }
 }
 
 /// Replaces a file with `secret`, at once and for its owner only (mode 0600): a reader sees the old content or the
@@ -172,8 +194,37 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
         let error = read_file(&path).expect_err("refused").to_string();
         assert!(error.contains("chmod 600") && !error.contains("s3cret"), "{error}");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("chmod");
-        read_file(&path).expect("a group may share it");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_group_may_read_a_mounted_secret_of_roots_and_nobody_elses() {
+        for (mode, owner, is_refused) in [
+            (0o100_600, 1000, false),
+            (0o100_400, 0, false),
+            (0o100_440, 0, false),
+            (0o100_640, 0, false),
+            (0o100_440, 1000, true),
+            (0o100_640, 1000, true),
+            (0o100_644, 0, true),
+            (0o100_444, 0, true),
+            (0o100_604, 1000, true),
+        ] {
+            assert_eq!(readers_by(mode, owner).is_some(), is_refused, "{mode:o} of {owner}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_without_an_end_is_no_secret() {
+        // Everybody may read the device itself, so a pipe that never ends stands in for it.
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        let feeder = std::thread::spawn(move || while io::Write::write_all(&mut writer, &[b'x'; 4096]).is_ok() {});
+        let path = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader)));
+        let error = read_file(&path).expect_err("refused").to_string();
+        assert!(error.contains("too large"), "{error}");
+        drop(reader);
+        feeder.join().expect("ends with its reader");
     }
 
     #[test]

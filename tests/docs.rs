@@ -93,9 +93,9 @@ fn the_page_of_environment_variables_is_that_of_the_program() {
         "# Environment variables\n\n{GENERATED}\n\
          An empty variable is an unset one. A variable beats the configuration file and is beaten by a flag; only the\n\
          value that wins is judged. A variable that looks like a misspelling of one of these is pointed out.\n\n\
-         Files that hold secrets are refused when every user of the machine can read them (`chmod 600`; on Kubernetes,\n\
-         `defaultMode: 0400`). Of `CRITEO_CLIENT_SECRET`, `CRITEO_CLIENT_SECRET_FILE` and `CRITEO_CREDENTIALS_FILE` set at\n\
-         most one.\n\n| variable | meaning | secret |\n|---|---|---|\n"
+         Files that hold secrets are refused when other users of the machine can read them (`chmod 600`; Kubernetes:\n\
+         `defaultMode: 0400`, Docker: `mode: 0400`). Of `CRITEO_CLIENT_SECRET`, `CRITEO_CLIENT_SECRET_FILE` and\n\
+         `CRITEO_CREDENTIALS_FILE` set at most one.\n\n| variable | meaning | secret |\n|---|---|---|\n"
     );
     for variable in VARIABLES.iter().filter(|variable| !variable.for_tests) {
         let secret = if variable.secret { "yes" } else { "no" };

@@ -39,7 +39,7 @@ pub enum CredentialsFileError {
     },
 }
 
-/// Reads a key pair from a file, unless every user of the machine can read it.
+/// Reads a key pair from a file, unless other users of the machine can read it.
 pub fn read_credentials_file(path: &Path) -> Result<ClientCredentials, CredentialsFileError> {
     parse(path, &secret::read_text(path)?)
 }
