@@ -14,6 +14,8 @@ pub mod commands;
 pub mod criteo;
 pub mod dates;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod http;
 pub mod json;
 pub mod ledger;

@@ -78,10 +78,10 @@ pub(crate) fn read_text(path: &Path) -> Result<String, SecretFileError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(SecretFileError::Content { path: path.to_owned(), reason: "is too large to hold a secret" });
     }
-    decode(&bytes).ok_or_else(|| SecretFileError::Content { path: path.to_owned(), reason: "is not a text file" })
+    decode_text(&bytes).ok_or_else(|| SecretFileError::Content { path: path.to_owned(), reason: "is not a text file" })
 }
 
-fn decode(bytes: &[u8]) -> Option<String> {
+pub(crate) fn decode_text(bytes: &[u8]) -> Option<String> {
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, rest) = bytes.as_chunks::<2>();
         let units: Vec<u16> = pairs.iter().copied().map(unit).collect();
@@ -230,8 +230,8 @@ mod tests {
     #[test]
     fn windows_text_files_are_read() {
         let utf16: Vec<u8> = [0xFEFF_u16].into_iter().chain("é+=".encode_utf16()).flat_map(u16::to_le_bytes).collect();
-        assert_eq!(decode(&utf16).as_deref(), Some("é+="));
-        assert_eq!(decode("\u{feff}a".as_bytes()).as_deref(), Some("a"));
-        assert_eq!(decode(&[0xC3, 0x28]), None);
+        assert_eq!(decode_text(&utf16).as_deref(), Some("é+="));
+        assert_eq!(decode_text("\u{feff}a".as_bytes()).as_deref(), Some("a"));
+        assert_eq!(decode_text(&[0xC3, 0x28]), None);
     }
 }

@@ -44,7 +44,7 @@ pub fn read_credentials_file(path: &Path) -> Result<ClientCredentials, Credentia
     parse(path, &secret::read_text(path)?)
 }
 
-fn parse(path: &Path, text: &str) -> Result<ClientCredentials, CredentialsFileError> {
+pub(crate) fn parse(path: &Path, text: &str) -> Result<ClientCredentials, CredentialsFileError> {
     let text = text.trim_start_matches('\u{feff}').trim();
     let mut found = Found::default();
     match serde_json::from_str(text) {

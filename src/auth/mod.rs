@@ -10,6 +10,8 @@ mod grant;
 mod refresh_store;
 mod token;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use credentials_file::parse as parse_credentials;
 pub use credentials_file::{CredentialsFileError, read_credentials_file};
 pub use error::AuthError;
 pub use grant::{ClientCredentials, Grant, TokenAnswer, TokenEndpoint};

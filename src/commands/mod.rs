@@ -10,7 +10,7 @@ pub mod plan;
 pub mod pull;
 pub mod sandbox;
 pub mod schema;
-mod session;
+pub(crate) mod session;
 mod signals;
 pub mod status;
 

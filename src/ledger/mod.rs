@@ -34,4 +34,6 @@ pub use book::{
 };
 pub use rebuild::{Dropped, Rebuild, Rebuilt};
 pub use sealed::Damage;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use sealed::fuzz;
 pub use verify::{Finding, Problem, Tables, Verification, verify};

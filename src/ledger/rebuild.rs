@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::book::{
     FORMAT_VERSION, LOST_RUNS, Ledger, LedgerError, PENDING_FILE, PartitionRecord, PartitionStatus, PartitionsFile,
-    PendingFile, RUNS_FOLDER, RunOutcome, RunRecord, VERSION_FILE, VersionFile, month_files, partition_path, run_files, write_json,
+    PendingFile, RUNS_FOLDER, RunOutcome, RunRecord, VERSION_FILE, VersionFile, month_files, partition_path, run_files,
+    write_json,
 };
 use super::files::DataFiles;
 use super::sealed::{newer_version, unseal};

@@ -85,3 +85,48 @@ impl LedgerError {
         Self::Damaged { file: file.to_owned(), source: source.into() }
     }
 }
+
+/// What must hold for the bytes of a ledger file: see `fuzzing`.
+///
+/// The bytes are read as a file of each kind, and as edits of a sound file: three bytes each, a place and a new value.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn fuzz(bytes: &[u8]) {
+    use super::book::{PartitionsFile, PendingFile, RunRecord, VersionFile};
+
+    fn check<T: Serialize + DeserializeOwned>(bytes: &[u8]) {
+        let Ok(value) = unseal::<T>(bytes) else { return };
+        let sealed = seal(&value).expect("what was read can be written");
+        let again: T = unseal(&sealed).expect("what was written can be read");
+        assert_eq!(seal(&again).expect("and again"), sealed);
+        assert!(newer_version(bytes).is_some() || sealed_content(bytes).is_some(), "believed without a checksum");
+    }
+    check::<VersionFile>(bytes);
+    check::<PartitionsFile>(bytes);
+    check::<PendingFile>(bytes);
+    check::<RunRecord>(bytes);
+
+    const SOUND: &[u8] =
+        br#"{"table":"t","date":"2026-11-01","rows":5,"bytes":900,"sha256":"ab","sums":{"clicks":"12"},
+        "run_id":"r","pulled_at":"2026-11-02T03:04:05Z","calls":1,"status":"final"}"#;
+    let record: serde_json::Value = serde_json::from_slice(SOUND).expect("JSON");
+    let partitions = serde_json::json!({"format_version": FORMAT_VERSION, "partitions": {"2026-11-01": record}});
+    let sound: PartitionsFile = serde_json::from_value(partitions).expect("a file of partitions");
+    let sound = seal(&sound).expect("sealed");
+    let mut edited = sound.clone();
+    let (edits, _) = bytes.as_chunks::<3>();
+    for [high, low, value] in edits {
+        let place = usize::from(u16::from_be_bytes([*high, *low]));
+        let length = edited.len();
+        match place / length % 3 {
+            0 => edited[place % length] = *value,
+            1 => edited.insert(place % length, *value),
+            _ if length > 1 => drop(edited.remove(place % length)),
+            _ => {}
+        }
+    }
+    if let Ok(believed) = unseal::<PartitionsFile>(&edited)
+        && newer_version(&edited).is_none()
+    {
+        assert_eq!(seal(&believed).expect("sealed"), sound, "a changed ledger was believed");
+    }
+}

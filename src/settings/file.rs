@@ -314,6 +314,8 @@ fn entry<'t, 'i>(
 }
 
 fn dotted(prefix: &str, key: &str) -> String {
+    // `"" = 1` is TOML, and a message has to name it all the same.
+    let key = if key.is_empty() { "\"\"" } else { key };
     if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
 }
 
