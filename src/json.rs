@@ -11,8 +11,9 @@ use std::collections::HashSet;
 
 /// Deepest nesting of a tree. Criteo's documents have fewer than ten levels.
 pub const MAX_DEPTH: usize = 64;
-/// Most values in a tree: a value of two bytes takes dozens in memory. Ten thousand ad sets have about a million.
-pub const MAX_VALUES: usize = 4_000_000;
+/// Most values in a tree: a value of two bytes takes dozens in memory. Ten thousand ad sets have about half a
+/// million.
+pub const MAX_VALUES: usize = 2_000_000;
 /// Objects with more members than this are searched for repeated keys by hash.
 const MANY_MEMBERS: usize = 16;
 

@@ -30,11 +30,11 @@ impl ApiUrl {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Invalid::new("the URL carries a user name or password", "remove the part before `@`"));
         }
-        if url.host_str().is_none() || !matches!(url.scheme(), "http" | "https") {
-            return Err(Invalid::new(format!("`{text}` is not an https URL"), EXAMPLE));
-        }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(Invalid::new("the URL has a query or fragment", "remove everything from `?` or `#` on"));
+        }
+        if url.host_str().is_none() || !matches!(url.scheme(), "http" | "https") {
+            return Err(Invalid::new(format!("`{text}` is not an https URL"), EXAMPLE));
         }
         if url.scheme() == "http" && !is_loopback(&url) {
             let message = format!("`{text}` would send credentials unencrypted");

@@ -5,6 +5,7 @@ pub(crate) mod account;
 pub(crate) mod cells;
 pub(crate) mod files;
 pub(crate) mod program;
+pub(crate) mod raw;
 pub(crate) mod scripted;
 pub(crate) mod truth;
 

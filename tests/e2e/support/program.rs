@@ -13,6 +13,8 @@ use serde_json::Value;
 
 /// How long a run may take before it counts as hung; far beyond what any test needs.
 const PATIENCE: Duration = Duration::from_mins(4);
+/// How often the memory of a run is looked at; the system keeps the peak, so only its last moments could be missed.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The program, ready to start.
 #[derive(Clone, Debug)]
@@ -83,6 +85,12 @@ impl Program {
     pub(crate) fn run(&self) -> Ended {
         self.start().end()
     }
+
+    /// Starts it, waits for its end, and says how many bytes of memory it had at most.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn run_measured(&self) -> (Ended, u64) {
+        self.start().end_measured()
+    }
 }
 
 fn forward(is_stdout: bool, mut pipe: Box<dyn Read + Send>, to: &mpsc::Sender<(bool, Vec<u8>)>) {
@@ -132,12 +140,40 @@ impl Running {
         assert!(sent.is_ok_and(|status| status.success()), "{name} could be sent");
     }
 
+    /// Waits for the end, and says how many bytes of memory the process had at most.
+    #[cfg(target_os = "linux")]
+    fn end_measured(mut self) -> (Ended, u64) {
+        let (mut open, mut peak, mut quiet) = (2, 0, 0);
+        while open > 0 {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+            peak = peak.max(kilobytes.unwrap_or(0) * 1024);
+            match self.texts.recv_timeout(LOOK_INTERVAL) {
+                Ok((is_stdout, bytes)) => {
+                    quiet = 0;
+                    open -= usize::from(bytes.is_empty());
+                    let text = if is_stdout { &mut self.stdout } else { &mut self.stderr };
+                    text.push_str(std::str::from_utf8(&bytes).expect("everything printed is UTF-8"));
+                }
+                Err(_) => quiet += 1,
+            }
+            assert!(LOOK_INTERVAL * quiet < PATIENCE, "the program hangs; so far:\n{}\n{}", self.stdout, self.stderr);
+        }
+        assert!(peak > 0, "the memory of the program could be read");
+        (self.end_of_process(), peak)
+    }
+
     /// Waits for the end.
     pub(crate) fn end(mut self) -> Ended {
         let mut open = 2;
         while open > 0 {
             open -= usize::from(!self.hear());
         }
+        self.end_of_process()
+    }
+
+    fn end_of_process(&mut self) -> Ended {
         let status = self.child.wait().expect("the program can be waited for");
         let (stdout, stderr) = (std::mem::take(&mut self.stdout), std::mem::take(&mut self.stderr));
         Ended { code: status.code().unwrap_or(-1), stdout, stderr }
