@@ -105,7 +105,7 @@ const JSON: &[&str] = &[
 
 #[test]
 fn report_bodies_hold_their_claims() {
-    run("report", super::report, JSON, 20_000);
+    run("report", super::report, JSON, 8_000);
 }
 
 #[test]

@@ -20,8 +20,10 @@ use crate::catalog::{Column, ColumnType, Table};
 use crate::dates::DateRange;
 use crate::json::{Cursor, JsonError, RawText, Scalar};
 
-/// Largest single row, or other piece of a body that has to be looked at whole, with the white space before it.
+/// Largest single row, or other piece of a body that has to be looked at whole.
 pub const MAX_PIECE_BYTES: usize = 1 << 20;
+/// Longest white space between two pieces: some servers send it to keep a connection alive, and it costs no memory.
+pub const MAX_BLANK_BYTES: usize = 64 << 20;
 /// Longest text of a cell. Names in Criteo's interface end at a few hundred characters.
 pub const MAX_TEXT_BYTES: usize = 64 << 10;
 /// Most memory for the rows of one response: 100,000 rows of all 227 metrics, the largest that Criteo sends, take two
@@ -67,9 +69,15 @@ pub enum DecodeError {
         /// Length of the body.
         bytes: u64,
     },
-    /// One row, one value beside the rows, or white space is longer than [`MAX_PIECE_BYTES`].
-    #[error("a row, a value beside the rows, or white space is longer than {MAX_PIECE_BYTES} bytes, after row {rows}")]
+    /// One row, or one value beside the rows, is larger than [`MAX_PIECE_BYTES`].
+    #[error("a row, or a value beside the rows, is larger than {MAX_PIECE_BYTES} bytes, after row {rows}")]
     TooLarge {
+        /// Whole rows before it.
+        rows: u64,
+    },
+    /// White space, and nothing else, for [`MAX_BLANK_BYTES`].
+    #[error("nothing but white space for {} MiB, after row {rows}", MAX_BLANK_BYTES >> 20)]
+    Blank {
         /// Whole rows before it.
         rows: u64,
     },
@@ -291,7 +299,7 @@ pub struct ReportDecoder {
     buffer: Vec<u8>,
     /// Bytes that were consumed before `buffer`.
     consumed: u64,
-    /// White space before the first byte of `buffer` that belongs to the same piece.
+    /// White space before the piece that `buffer` begins with.
     blank: usize,
     /// Length of `buffer` at which the piece in it, which is read from its start each time, is worth another look.
     look_again_at: usize,
@@ -336,7 +344,7 @@ impl ReportDecoder {
         let used = self.read_complete_pieces()?;
         self.buffer.drain(..used);
         self.consumed += used as u64;
-        if self.buffer.len() + self.blank > MAX_PIECE_BYTES {
+        if self.buffer.len() > MAX_PIECE_BYTES {
             return Err(DecodeError::TooLarge { rows: self.sink.rows });
         }
         self.look_again_at = (self.buffer.len() + self.buffer.len() / 2).min(MAX_PIECE_BYTES);
@@ -374,16 +382,21 @@ impl ReportDecoder {
         let mut used = 0;
         loop {
             let mut cursor = Cursor::new(buffer, used);
+            cursor.skip_whitespace();
+            *blank += cursor.position() - used;
+            if *blank > MAX_BLANK_BYTES {
+                return Err(DecodeError::Blank { rows: sink.rows });
+            }
+            used = cursor.position();
             let step =
                 envelope.step(&mut cursor, |cursor, may_descend| keys.read(cursor, layout, &mut cells, may_descend));
             let end = match &step {
-                Err(StepError::Json(JsonError::Incomplete)) => return Ok(used),
+                Ok(Event::NeedMore) | Err(StepError::Json(JsonError::Incomplete)) => return Ok(used),
                 Err(StepError::Json(JsonError::Invalid { offset, .. } | JsonError::Unusable { offset, .. })) => *offset,
                 Ok(_) | Err(StepError::Shape(_)) => cursor.position(),
             };
-            let length = *blank + end.saturating_sub(used);
             // Judged here and not by what the buffer holds, so that it does not matter how the body was cut to pieces.
-            if length > MAX_PIECE_BYTES {
+            if end.saturating_sub(used) > MAX_PIECE_BYTES {
                 return Err(DecodeError::TooLarge { rows: sink.rows });
             }
             *blank = 0;
@@ -393,11 +406,7 @@ impl ReportDecoder {
                     used = end;
                     sink.push(layout, asked, &cells)?;
                 }
-                Ok(Event::NeedMore) => {
-                    *blank = length;
-                    return Ok(end);
-                }
-                Err(StepError::Json(JsonError::Incomplete)) => return Ok(used),
+                Ok(Event::NeedMore) | Err(StepError::Json(JsonError::Incomplete)) => return Ok(used),
                 Err(StepError::Json(JsonError::Invalid { offset, reason })) => {
                     return Err(malformed(buffer, *consumed, offset, reason));
                 }

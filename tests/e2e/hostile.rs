@@ -113,19 +113,19 @@ fn nesting_without_an_end_is_refused_at_once() {
         Claim {
             name: "in an unknown field",
             answer: || Answer::pieces(endless(r#"[{"x":"#, vec![b'['; MEBIBYTE])),
-            said: &["longer than 1048576 bytes", "after row 0"],
+            said: &["larger than 1048576 bytes", "after row 0"],
             calls: 1,
         },
         Claim {
             name: "instead of rows",
             answer: || Answer::pieces(endless("", vec![b'['; MEBIBYTE])),
-            said: &["longer than 1048576 bytes"],
+            said: &["larger than 1048576 bytes"],
             calls: 1,
         },
         Claim {
             name: "of objects",
             answer: || Answer::pieces(endless(r#"{"data":[],"x":"#, r#"{"a":"#.repeat(100_000).into_bytes())),
-            said: &["longer than 1048576 bytes"],
+            said: &["larger than 1048576 bytes"],
             calls: 1,
         },
     ]);
@@ -163,7 +163,7 @@ fn numbers_and_texts_beyond_all_measure_are_refused_with_their_column_and_row() 
         Claim {
             name: "a number without an end",
             answer: || Answer::pieces(endless(r#"[{"amount":"#, vec![b'7'; MEBIBYTE])),
-            said: &["longer than 1048576 bytes"],
+            said: &["larger than 1048576 bytes"],
             calls: 1,
         },
         Claim {
@@ -175,13 +175,13 @@ fn numbers_and_texts_beyond_all_measure_are_refused_with_their_column_and_row() 
         Claim {
             name: "a text of 64 MB",
             answer: || Answer::body(with_name(&format!("\"{}\"", "y".repeat(64_000_000)))),
-            said: &["longer than 1048576 bytes", "after row 0"],
+            said: &["larger than 1048576 bytes", "after row 0"],
             calls: 1,
         },
         Claim {
             name: "a key of 64 MB",
             answer: || Answer::body(body_of(&format!("{{\"{}\":1}}", "y".repeat(64_000_000)))),
-            said: &["longer than 1048576 bytes", "after row 0"],
+            said: &["larger than 1048576 bytes", "after row 0"],
             calls: 1,
         },
     ]);
@@ -252,7 +252,7 @@ fn what_is_no_text_is_refused_after_the_attempts_that_a_damaged_answer_deserves(
 
 #[test]
 fn white_space_without_an_end_is_refused_at_once() {
-    const SAID: &[&str] = &["white space is longer than 1048576 bytes"];
+    const SAID: &[&str] = &["nothing but white space for 64 MiB, after row 0"];
     assert_all_refused(&[
         Claim { name: "before", answer: || Answer::pieces(gibibyte("", b' ', "[]")), said: SAID, calls: 1 },
         Claim { name: "inside", answer: || Answer::pieces(gibibyte("{\"Rows\":[", b'\n', "]}")), said: SAID, calls: 1 },
