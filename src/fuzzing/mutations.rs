@@ -61,7 +61,9 @@ fn mutate(dice: &mut Dice, bytes: &mut Vec<u8>, others: &[Vec<u8>], tokens: &[&s
 /// Every file of the corpus, then `count` mutations of them.
 fn run(target: &str, check: fn(&[u8]), tokens: &[&str], count: usize) {
     let corpus = corpus(target);
-    corpus.iter().for_each(|bytes| check(bytes));
+    for bytes in &corpus {
+        check(bytes);
+    }
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
     for _ in 0..count {
         let mut bytes = corpus[dice.roll(corpus.len())].clone();

@@ -93,6 +93,10 @@ impl LedgerError {
 pub fn fuzz(bytes: &[u8]) {
     use super::book::{PartitionsFile, PendingFile, RunRecord, VersionFile};
 
+    const SOUND: &[u8] =
+        br#"{"table":"t","date":"2026-11-01","rows":5,"bytes":900,"sha256":"ab","sums":{"clicks":"12"},
+        "run_id":"r","pulled_at":"2026-11-02T03:04:05Z","calls":1,"status":"final"}"#;
+
     fn check<T: Serialize + DeserializeOwned>(bytes: &[u8]) {
         let Ok(value) = unseal::<T>(bytes) else { return };
         let sealed = seal(&value).expect("what was read can be written");
@@ -105,9 +109,6 @@ pub fn fuzz(bytes: &[u8]) {
     check::<PendingFile>(bytes);
     check::<RunRecord>(bytes);
 
-    const SOUND: &[u8] =
-        br#"{"table":"t","date":"2026-11-01","rows":5,"bytes":900,"sha256":"ab","sums":{"clicks":"12"},
-        "run_id":"r","pulled_at":"2026-11-02T03:04:05Z","calls":1,"status":"final"}"#;
     let record: serde_json::Value = serde_json::from_slice(SOUND).expect("JSON");
     let partitions = serde_json::json!({"format_version": FORMAT_VERSION, "partitions": {"2026-11-01": record}});
     let sound: PartitionsFile = serde_json::from_value(partitions).expect("a file of partitions");

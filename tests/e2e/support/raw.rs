@@ -3,6 +3,7 @@
 //! Unless a test says otherwise it grants every token and lists one advertiser. One answer per connection; a body ends
 //! with its connection, so that it needs no length and may have no end.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -128,7 +129,7 @@ fn serve(mut connection: &TcpStream, log: &Mutex<Vec<Received>>, script: &Script
         head.push_str("content-type: application/json\r\n");
     }
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(head, "{name}: {value}\r\n");
     }
     // A client that has gone away is the client's business.
     let mut sent = connection.write_all(format!("{head}\r\n").as_bytes());
