@@ -46,6 +46,20 @@ pub fn report(bytes: &[u8]) {
     }
 }
 
+#[test]
+fn the_corpus_has_rows_of_every_table() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/report");
+    for (file, expected) in
+        [("statistics-rows", 2), ("statistics-array", 2), ("hourly", 2), ("placements", 2), ("transactions", 2)]
+    {
+        let bytes = std::fs::read(folder.join(file)).expect("a file");
+        let layout = &LAYOUTS[usize::from(bytes[0])];
+        let report = decode(layout, &bytes[2..], 100).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert_eq!(report.rows, expected, "{file}");
+        assert!(encode(layout, &report).is_some(), "{file}");
+    }
+}
+
 fn asked() -> Asked {
     let day = |text: &str| text.parse().expect("a date");
     let days = DateRange::new(day("2026-09-01"), day("2026-09-03")).expect("a range");
