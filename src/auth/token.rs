@@ -169,12 +169,14 @@ impl BearerSource for TokenCache {
         async move { self.get(deadline).await.map_err(BearerError::from) }.boxed()
     }
 
-    fn reject(&self, bearer: &Bearer) {
+    fn reject(&self, bearer: &Bearer) -> bool {
         let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
-        // Another request may have fetched a new token since this one was sent.
-        if cached.token.as_ref().is_some_and(|token| token.bearer.is(bearer)) {
+        // Another request may have dropped it, or fetched a new one, since this one was sent.
+        let is_current = cached.token.as_ref().is_some_and(|token| token.bearer.is(bearer));
+        if is_current {
             cached.token = None;
         }
+        is_current
     }
 }
 

@@ -117,6 +117,12 @@ fn classify(error: &SendError) -> FetchErrorKind {
     match error {
         SendError::Bearer { source, .. } => match source.downcast_ref::<crate::auth::AuthError>() {
             Some(crate::auth::AuthError::DeadlinePassed) => FetchErrorKind::DeadlinePassed,
+            // Nobody said anything about the credentials: the connection is what fails.
+            Some(crate::auth::AuthError::Unavailable { source })
+                if matches!(**source, SendError::Connect { .. } | SendError::Setup { .. }) =>
+            {
+                FetchErrorKind::Unavailable
+            }
             Some(error) if !error.is_permanent() => FetchErrorKind::Unavailable,
             _ => FetchErrorKind::Credentials,
         },

@@ -18,6 +18,8 @@ use super::response::{ReadError, Response};
 use super::retry::{Pace, RetryPolicy, Schedule, Verdict, judge};
 use crate::clock::{Clock, Deadline};
 
+/// Refusals of a token in a row that may all be another's doing before one request gives up.
+const MAX_REFUSED_TOKENS: u32 = 4;
 /// As much of an error page as is read.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
 /// Longest wait that a server is granted when it names one.
@@ -200,7 +202,9 @@ struct Run<'a> {
     attempts: u32,
     /// The token of the attempt under way.
     bearer: Option<Bearer>,
-    /// The last attempt was refused with a 401, and this one has a new token.
+    /// Attempts in a row that were refused with a 401.
+    refused_tokens: u32,
+    /// One of them made this request drop the token: the next one is sent with a token of its own asking.
     renewed: bool,
     last: Option<Box<Failure>>,
 }
@@ -214,6 +218,7 @@ impl<'a> Run<'a> {
             started: client.0.clock.elapsed(),
             attempts: 0,
             bearer: None,
+            refused_tokens: 0,
             renewed: false,
             last: None,
         }
@@ -235,6 +240,9 @@ impl<'a> Run<'a> {
         debug!(what = %self.request.what, attempt = self.attempts, status = sent.status().as_u16(), "answered");
         if let Some(permit) = permit {
             permit.observe(sent.headers());
+        }
+        if let Some(bearer) = self.bearer.as_ref().filter(|_| sent.status() != StatusCode::UNAUTHORIZED) {
+            bearer.accept();
         }
         if !sent.status().is_success() {
             return Err(self.refusal(sent).await);
@@ -304,25 +312,32 @@ impl<'a> Run<'a> {
         let pace = match judge(&failure) {
             Verdict::Repeat(pace) => pace,
             Verdict::Renew if self.renew() => {
-                debug!(what = %self.request.what, "the access token was refused; trying once with a new one");
+                debug!(what = %self.request.what, "the access token was refused; trying with a new one");
                 return Ok(());
             }
             Verdict::Renew | Verdict::Final => return Err(self.finally(failure)),
         };
-        self.renewed = false;
+        (self.refused_tokens, self.renewed) = (0, false);
         if self.attempts >= self.client.0.options.retry.attempts {
             return Err(self.exhausted(failure));
         }
         self.pause(pace, failure).await
     }
 
-    /// Drops a refused token, unless the one before was refused as well. The repetition does not count as an attempt.
+    /// Drops a refused token; false if the one before was refused as well, although it was new. The repetition does not
+    /// count as an attempt.
+    ///
+    /// A token that another request has dropped meanwhile, or that others got answers with, has merely ended: with many
+    /// requests under way that happens to one of them twice in a row, and says nothing about the credentials.
     fn renew(&mut self) -> bool {
-        let (Some(source), Some(bearer), false) = (&self.request.bearer, &self.bearer, self.renewed) else {
+        let (Some(source), Some(bearer)) = (&self.request.bearer, &self.bearer) else { return false };
+        let is_current = source.reject(bearer);
+        self.refused_tokens += 1;
+        let is_new = is_current && !bearer.was_accepted();
+        if (self.renewed && is_new) || self.refused_tokens > MAX_REFUSED_TOKENS {
             return false;
-        };
-        source.reject(bearer);
-        self.renewed = true;
+        }
+        self.renewed |= is_current;
         self.attempts -= 1;
         self.client.0.retries.fetch_add(1, Ordering::Relaxed);
         true

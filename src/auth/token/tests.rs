@@ -76,10 +76,11 @@ async fn a_server_whose_tokens_are_dead_on_arrival_is_not_hammered() {
 async fn a_rejected_token_is_dropped_unless_it_was_replaced_already() {
     let (_, fetches, cache) = cache(living(900));
     let old = get(&cache).await;
-    cache.reject(&old);
+    assert!(cache.reject(&old), "it was the current one");
+    assert!(!cache.reject(&old), "it was dropped already");
     let new = get(&cache).await;
     assert!(!new.is(&old));
-    cache.reject(&old);
+    assert!(!cache.reject(&old), "it was replaced already");
     assert!(get(&cache).await.is(&new));
     assert_eq!(fetches.load(Ordering::SeqCst), 2);
 }

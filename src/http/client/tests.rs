@@ -168,8 +168,9 @@ impl BearerSource for Tokens {
         async move { Ok(Bearer::new(SecretString::from(format!("token{number}")))) }.boxed()
     }
 
-    fn reject(&self, _: &Bearer) {
+    fn reject(&self, _: &Bearer) -> bool {
         self.rejected.fetch_add(1, Ordering::SeqCst);
+        true
     }
 }
 
@@ -186,9 +187,70 @@ async fn a_401_renews_the_token_once_and_a_second_one_is_final() {
     assert!(requests[0].contains("authorization: bearer token0"), "{requests:?}");
     assert!(requests[1].contains("authorization: bearer token1"), "{requests:?}");
     let error = fetch(&client, &request).await.expect_err("refused twice");
-    assert!(error.is_unauthorized() && tokens.rejected.load(Ordering::SeqCst) == 2, "{error:?}");
+    assert!(error.is_unauthorized() && tokens.rejected.load(Ordering::SeqCst) == 3, "{error:?}");
     assert_eq!(script.requests().len(), 4);
     assert!(!format!("{error:?} {request:?}").contains("token1"));
+}
+
+/// Hands out these tokens in turn; `is_current` is what each refusal is told.
+struct Renewed {
+    bearers: Vec<Bearer>,
+    handed_out: AtomicUsize,
+    is_current: fn(usize) -> bool,
+}
+
+impl BearerSource for Renewed {
+    fn bearer(&self, _: Deadline) -> BoxFuture<'_, Result<Bearer, BearerError>> {
+        let bearer = self.bearers[self.handed_out.load(Ordering::SeqCst).min(self.bearers.len() - 1)].clone();
+        async move { Ok(bearer) }.boxed()
+    }
+
+    fn reject(&self, _: &Bearer) -> bool {
+        (self.is_current)(self.handed_out.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+/// How a request ends whose first `refusals` tokens are refused, and how many calls it made.
+async fn refused(refusals: usize, is_current: fn(usize) -> bool, accepted: bool) -> (Result<Bytes, SendError>, usize) {
+    let expired = Act::answer(401, &[], r#"{"errors":[{"code":"authorization-token-expired"}]}"#);
+    let mut acts = vec![expired; refusals];
+    acts.push(ok());
+    let script = Script::start(acts).await;
+    let bearers: Vec<Bearer> = (0..9).map(|number| Bearer::new(format!("token{number}").into())).collect();
+    bearers.iter().filter(|_| accepted).for_each(Bearer::accept);
+    let tokens = Renewed { bearers, handed_out: AtomicUsize::new(0), is_current };
+    let mut request = Request::get(script.url("/"), "it");
+    request.bearer = Some(Arc::new(tokens));
+    let result = fetch(&client(), &request).await;
+    (result, script.requests().len())
+}
+
+#[tokio::test]
+async fn a_401_for_a_token_that_another_request_has_renewed_is_not_the_second_refusal() {
+    // This request drops the first token; the second one ends while it is on its way, and another request is told first.
+    let (result, calls) = refused(2, |number| number != 1, false).await;
+    assert_eq!((result.expect("works with the third token"), calls), (Bytes::from("fine"), 3));
+    // The other way round: the first refusal was another's business.
+    let (result, calls) = refused(2, |number| number != 0, false).await;
+    assert_eq!((result.expect("works with the third token"), calls), (Bytes::from("fine"), 3));
+}
+
+#[tokio::test]
+async fn a_401_for_a_token_that_worked_is_not_the_second_refusal() {
+    let (result, calls) = refused(2, |_| true, true).await;
+    assert_eq!((result.expect("works with the third token"), calls), (Bytes::from("fine"), 3));
+    let (result, calls) = refused(2, |_| true, false).await;
+    assert!(result.expect_err("two new tokens are refused").is_unauthorized());
+    assert_eq!(calls, 2);
+}
+
+#[tokio::test]
+async fn tokens_that_end_again_and_again_are_not_renewed_for_ever() {
+    for (is_current, accepted) in [((|_| false) as fn(usize) -> bool, false), (|_| true, true)] {
+        let (result, calls) = refused(20, is_current, accepted).await;
+        assert!(result.expect_err("refused at last").is_unauthorized());
+        assert_eq!(calls, 5);
+    }
 }
 
 #[tokio::test]
@@ -198,7 +260,9 @@ async fn a_token_source_that_fails_ends_the_request_with_its_own_error() {
         fn bearer(&self, _: Deadline) -> BoxFuture<'_, Result<Bearer, BearerError>> {
             async { Err(BearerError::from(std::io::Error::other("no secret"))) }.boxed()
         }
-        fn reject(&self, _: &Bearer) {}
+        fn reject(&self, _: &Bearer) -> bool {
+            true
+        }
     }
     let mut request = Request::get("http://127.0.0.1:9/".parse().expect("valid"), "it");
     request.bearer = Some(Arc::new(Broken));
