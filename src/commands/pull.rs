@@ -1,7 +1,7 @@
 //! `pull` and `backfill`: launch a run, print how it ended.
 
 use super::session::Session;
-use super::signals::Signals;
+use super::signals::{Signals, outlive_file_size_limits};
 use super::{Ended, output, print_document, print_text};
 use crate::cli::{Format, GlobalOptions};
 use crate::error::Error;
@@ -31,6 +31,7 @@ pub async fn launch(job: Job, mut session: Session, global: &GlobalOptions, run_
     let Job { command, scope, strict } = job;
     let progress = Progress::new(!global.no_progress && global.quiet == 0);
     let signals = Signals::default();
+    outlive_file_size_limits();
     let launch = Launch { command, settings, tables, scope, strict, progress, clock, warnings };
     let finished = launch.run(run_id, signals.clone().first()).await?;
     match global.format {

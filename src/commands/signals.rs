@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first asks a run to stop cleanly, the second ends the process at once.
+//! SIGINT and SIGTERM: the first asks a run to stop cleanly, the second ends the process at once. SIGXFSZ: a file that
+//! grows beyond a limit is a failed write, which is reported, and not the end of the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -31,6 +32,17 @@ impl Signals {
             0 => None,
             signal => Some(EXIT_BASE + signal),
         }
+    }
+}
+
+/// From now on a write beyond the limit on the size of files fails; by default the kernel ends the process instead.
+pub(super) fn outlive_file_size_limits() {
+    /// The number on Linux (but MIPS), macOS and the BSDs (`man 7 signal`).
+    #[cfg(unix)]
+    const FILE_SIZE_EXCEEDED: i32 = 25;
+    #[cfg(unix)]
+    if let Err(error) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(FILE_SIZE_EXCEEDED)) {
+        tracing::debug!(%error, "a limit on the size of files would end the process");
     }
 }
 

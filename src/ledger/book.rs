@@ -252,6 +252,8 @@ pub struct Ledger {
     runs: BTreeMap<String, RunRecord>,
     /// Runs whose record cannot be read.
     unreadable_runs: BTreeSet<String>,
+    /// A publication of this run broke off, for instance because the disk is full, and its records are still pending.
+    is_unsettled: bool,
 }
 
 impl Ledger {
@@ -285,7 +287,7 @@ impl Ledger {
         partitions: BTreeMap<String, BTreeMap<NaiveDate, PartitionRecord>>,
         runs: BTreeMap<String, RunRecord>,
     ) -> Self {
-        Self { store: store.clone(), partitions, runs, unreadable_runs: BTreeSet::new() }
+        Self { store: store.clone(), partitions, runs, unreadable_runs: BTreeSet::new(), is_unsettled: false }
     }
 
     /// Reads the ledger for writing: checks its version, writes the version file if there is none, and settles what a
@@ -321,15 +323,23 @@ impl Ledger {
     /// Publishes staged files with their records: afterwards, and after a crash at any moment, each file is the old or
     /// the new one and the ledger knows which.
     pub fn publish(&mut self, files: Vec<(Staged, PartitionRecord)>) -> Result<(), LedgerError> {
+        if self.is_unsettled {
+            // Writing other records over them would leave live files that the ledger does not know.
+            self.settle_pending()?;
+            self.is_unsettled = false;
+        }
         let files: Vec<_> = files.into_iter().map(|(staged, record)| (staged, self.with_history(record))).collect();
         let records: Vec<PartitionRecord> = files.iter().map(|(_, record)| record.clone()).collect();
         let pending = PendingFile { format_version: FORMAT_VERSION, partitions: records };
         write_json(&self.store, PENDING_FILE, &pending)?;
+        self.is_unsettled = true;
         for (staged, record) in files {
             self.store.publish(staged, &record.path())?;
         }
         self.write_records(pending.partitions)?;
-        Ok(self.store.remove(PENDING_FILE)?)
+        self.store.remove(PENDING_FILE)?;
+        self.is_unsettled = false;
+        Ok(())
     }
 
     /// Carries over the history of the partition being replaced, and adds to it if the numbers changed.
@@ -594,6 +604,25 @@ mod tests {
         store.publish(live, &records[0].path()).expect("published");
         let ledger = Ledger::open(&store).expect("readable");
         assert_eq!(ledger.partitions("t").map(|record| record.date).collect::<Vec<_>>(), [records[0].date]);
+        assert_eq!(store.get(PENDING_FILE).expect("readable"), None);
+    }
+
+    #[test]
+    fn a_publication_that_broke_off_is_settled_before_the_next_one_of_the_same_run() {
+        let (_folder, store) = output();
+        let mut ledger = Ledger::open(&store).expect("an empty ledger");
+        let file = |day: &str, content: &str| {
+            let staged = staged(&store, content);
+            let record = record(day, "r1", &staged.checksum(), "1");
+            (staged, record)
+        };
+        // The second file of the first publication cannot be put in place; the first one already is.
+        std::fs::create_dir_all(store.path("t/dt=2026-11-02/data.parquet/in the way")).expect("a folder");
+        ledger.publish(vec![file("2026-11-01", "a"), file("2026-11-02", "b")]).expect_err("in the way");
+        ledger.publish(vec![file("2026-11-03", "c")]).expect("published");
+        let dates = |ledger: &Ledger| ledger.partitions("t").map(|record| record.date.to_string()).collect::<Vec<_>>();
+        assert_eq!(dates(&ledger), ["2026-11-01", "2026-11-03"]);
+        assert_eq!(dates(&Ledger::read(&store).expect("readable")), ["2026-11-01", "2026-11-03"]);
         assert_eq!(store.get(PENDING_FILE).expect("readable"), None);
     }
 

@@ -46,9 +46,9 @@ impl PublishError {
         }
     }
 
-    fn notice(&self, table: &str) -> Notice {
+    fn notice(&self, table: &str, days: DateRange) -> Notice {
         let code = if self.kind() == ErrorKind::Output { "output_failed" } else { "unreadable_response" };
-        Notice::new(code, error_chain(self)).table(table)
+        Notice::new(code, error_chain(self)).table(table).days(days)
     }
 }
 
@@ -167,7 +167,7 @@ pub(super) async fn publish_days(
         }
         Ok((files, repeated))
     };
-    let published = publish(run, table, calls, write).await;
+    let published = publish(run, table, days, calls, write).await;
     if let Some(repeated) = published.filter(|repeated| *repeated > 0) {
         let message = format!(
             "{repeated} rows share their primary key with another row; all are kept (Criteo is known to send a category \
@@ -193,7 +193,7 @@ pub(super) async fn publish_snapshot(run: &Run, table: &Arc<Table>, pages: Vec<S
         let record = publisher.record(date, resources.len() as u64, calls, pulled_at, &staged);
         Ok((vec![(staged, record)], ()))
     };
-    publish(run, table, calls, write).await.is_some()
+    publish(run, table, DateRange::single(date), calls, write).await.is_some()
 }
 
 /// Pages of one list, and what its request fixed.
@@ -234,6 +234,7 @@ fn distinct<'a>(table: &Table, mut resources: Vec<Resource<'a>>) -> Vec<Resource
 async fn publish<T: Send + 'static>(
     run: &Run,
     table: &Arc<Table>,
+    days: DateRange,
     calls: u64,
     write: impl FnOnce() -> Result<(Vec<(Staged, PartitionRecord)>, T), PublishError> + Send + 'static,
 ) -> Option<T> {
@@ -259,11 +260,12 @@ async fn publish<T: Send + 'static>(
         }
         Ok(Err(error)) => {
             let error: PublishError = error;
-            run.fail(error.kind(), error.notice(&table.name));
+            run.fail(error.kind(), error.notice(&table.name, days));
             None
         }
         Err(error) => {
-            run.fail(ErrorKind::Unexpected, Notice::new("unexpected", error.to_string()).table(&table.name));
+            let notice = Notice::new("unexpected", error.to_string()).table(&table.name).days(days);
+            run.fail(ErrorKind::Unexpected, notice);
             None
         }
     }

@@ -134,7 +134,7 @@ impl Running {
         drop(self.run.publishing.write().await);
         self.run.progress.finish();
         self.prune();
-        self.finish()
+        Ok(self.finish())
     }
 
     /// Plans, and notes what was left out.
@@ -227,19 +227,24 @@ impl Running {
         self.run.ledger().record_run(record)
     }
 
-    fn finish(self) -> Result<Finished, Error> {
+    fn finish(self) -> Finished {
         for notice in self.connection.client.notices() {
             self.run.warn(Notice::new(&notice.code, notice.message));
         }
-        let (tables, failures, warnings, resumed_partitions) = self.run.results();
+        let (tables, mut failures, warnings, resumed_partitions) = self.run.results();
         let published: u64 = tables.values().map(|table| table.partitions).sum();
-        let (outcome, kind) = judge(&failures, published + resumed_partitions);
+        let (mut outcome, mut kind) = judge(&failures, published + resumed_partitions);
         let recorded = match outcome {
             Outcome::Ok => RunOutcome::Ok,
             Outcome::Partial => RunOutcome::Partial,
             Outcome::Failed => RunOutcome::Failed,
         };
-        self.record(recorded, &failures)?;
+        if let Err(error) = self.record(recorded, &failures) {
+            // What was published is published; the next run goes by the files' own records.
+            let notice = Notice::new("output_failed", error_chain(&error));
+            failures.push(Failure { kind: ErrorKind::Output, notice });
+            (outcome, kind) = judge(&failures, published + resumed_partitions);
+        }
         let usage = self.connection.usage();
         let summary = Summary {
             run_id: self.run.id.clone(),
@@ -256,7 +261,7 @@ impl Running {
             warnings,
             errors: failures.into_iter().map(|failure| failure.notice).collect(),
         };
-        Ok(Finished { summary, kind })
+        Finished { summary, kind }
     }
 }
 

@@ -18,9 +18,9 @@ use crate::error::{Error, ErrorKind};
 pub(super) const LEDGER_FOLDER: &str = "_ledger";
 const STAGING_FOLDER: &str = "_ledger/staging";
 
-/// A file operation that failed: what was being done, to which path.
+/// A file operation that failed: what was being done, to which path, why, and what to do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("could not {action} `{}`", path.display())]
+#[error("could not {action} `{}`: {source}{}", path.display(), remedy(source))]
 pub struct StoreError {
     action: &'static str,
     path: PathBuf,
@@ -29,8 +29,25 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(super) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self { action, path: path.to_owned(), source }
+    }
+}
+
+/// What to do where the operating system's words alone do not say it.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free space there, or let `output` name another place; nothing is lost: the next run fetches what is missing"
+        }
+        io::ErrorKind::FileTooLarge => {
+            "; raise the limit on the size of files (`ulimit -f`); nothing is lost: the next run fetches what is missing"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "; mount it for writing, or let `output` name another place",
+        io::ErrorKind::PermissionDenied => {
+            "; let the user of this program write there, or let `output` name another place"
+        }
+        _ => "",
     }
 }
 
@@ -118,8 +135,12 @@ impl Store {
         let failed = |error| StoreError::new("read", &path, error);
         let Some(mut file) = missing_is_none(File::open(&path)).map_err(failed)? else { return Ok(None) };
         let mut digest = DigestWriter(Sha256::new());
-        io::copy(&mut file, &mut digest).map_err(failed)?;
-        Ok(Some(hexadecimal(digest.0)))
+        match io::copy(&mut file, &mut digest) {
+            // Somebody's folder stands where the file should be.
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(None),
+            Err(error) => Err(failed(error)),
+            Ok(_) => Ok(Some(hexadecimal(digest.0))),
+        }
     }
 
     /// Names in the folder `relative`, sorted; none if it does not exist.
@@ -190,7 +211,9 @@ impl Staged {
 impl Write for Staged {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(file) = &mut self.file else { return Err(io::Error::other("the staged file is closed")) };
-        let written = file.write(bytes)?;
+        // Whoever writes through this knows no path.
+        let failed = |error: io::Error| io::Error::new(error.kind(), StoreError::new("write", &self.path, error));
+        let written = file.write(bytes).map_err(failed)?;
         self.digest.update(&bytes[..written]);
         self.bytes += written as u64;
         Ok(written)
@@ -234,7 +257,8 @@ pub fn hexadecimal(digest: Sha256) -> String {
 fn missing_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // A file where a folder should be: nothing can be below it.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error),
     }
 }

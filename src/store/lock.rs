@@ -9,7 +9,7 @@ use std::io::{Read, Seek, Write};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::local::{LEDGER_FOLDER, Store};
+use super::local::{LEDGER_FOLDER, Store, StoreError};
 use crate::error::{Error, ErrorKind};
 
 /// Why the lock was not obtained.
@@ -24,21 +24,15 @@ pub enum LockError {
         holder: String,
     },
     /// The lock file could not be used.
-    #[error("could not lock `{output}`")]
-    Io {
-        /// The output folder.
-        output: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl From<LockError> for Error {
     fn from(error: LockError) -> Self {
         let kind = match &error {
             LockError::Held { .. } => ErrorKind::Locked,
-            LockError::Io { .. } => ErrorKind::Output,
+            LockError::Store(_) => ErrorKind::Output,
         };
         Self::new(kind, error.to_string()).with_source(error)
     }
@@ -50,6 +44,9 @@ struct Holder {
     run_id: String,
     command: String,
     process: u32,
+    /// The machine, where it is known: the process number says nothing on another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
     since: DateTime<Utc>,
 }
 
@@ -62,20 +59,25 @@ pub struct RunLock {
 impl RunLock {
     /// Takes the lock of `store`, or says at once who has it.
     pub fn acquire(store: &Store, run_id: &str, command: &str, now: DateTime<Utc>) -> Result<Self, LockError> {
-        let output = || store.root().display().to_string();
-        let failed = |source| LockError::Io { output: output(), source };
         let path = store.path(LEDGER_FOLDER).join("lock");
+        let failed = |source| LockError::from(StoreError::new("lock", &path, source));
         let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held { output: output(), holder: describe(&mut file) });
+                let output = store.root().display().to_string();
+                return Err(LockError::Held { output, holder: describe(&mut file) });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let holder =
-            Holder { run_id: run_id.to_owned(), command: command.to_owned(), process: std::process::id(), since: now };
+        let holder = Holder {
+            run_id: run_id.to_owned(),
+            command: command.to_owned(),
+            process: std::process::id(),
+            host: host(),
+            since: now,
+        };
         let text = serde_json::to_vec(&holder).map_err(|error| failed(error.into()))?;
         file.set_len(0).and_then(|()| file.write_all(&text)).map_err(failed)?;
         Ok(Self { file })
@@ -95,14 +97,22 @@ fn describe(file: &mut File) -> String {
     let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
     match read.ok().and_then(|_| serde_json::from_str::<Holder>(&text).ok()) {
         Some(holder) => format!(
-            "`{}` (run {}, process {}) since {}",
+            "`{}` (run {}, process {}{}) since {}; wait for it to end, or end that process",
             holder.command,
             holder.run_id,
             holder.process,
+            holder.host.map(|host| format!(" on {host}")).unwrap_or_default(),
             holder.since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
         ),
         None => "it is just starting or ending".to_owned(),
     }
+}
+
+/// The name of this machine, where the system says it in a file or a variable.
+fn host() -> Option<String> {
+    let told = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = told.or_else(|| std::env::var("HOSTNAME").ok())?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]

@@ -79,3 +79,49 @@ fn a_run_that_is_killed_leaves_whole_partitions_no_lock_and_nothing_to_clean_up_
     assert_eq!(running.end().code, -1, "it ended by the signal");
     assert_goes_on(&scripted, release);
 }
+
+#[test]
+fn a_second_run_ends_at_once_without_a_call_and_says_who_holds_the_lock_since_when() {
+    let (scripted, arrives, release) = holding();
+    let first = scripted.job(LINE).start();
+    arrives.recv().expect("the held request arrives");
+    let (process, calls) = (first.process(), scripted.asked().len());
+    for line in [LINE, "backfill --from 2026-10-01 --to 2026-10-02", "pull"] {
+        let document = scripted.job(line).run().expect(7);
+        assert_eq!(program::codes(&document, "errors"), ["locked"], "{line}");
+        let said = program::messages(&document, "errors");
+        for part in [format!("process {process}"), "`backfill` (run 0".to_owned(), " since 20".to_owned()] {
+            assert!(said.contains(&part), "`{part}` is not in {said}");
+        }
+        if let Ok(host) = std::fs::read_to_string("/proc/sys/kernel/hostname") {
+            assert!(said.contains(&format!("on {}", host.trim())), "{said}");
+        }
+    }
+    assert_eq!(scripted.asked().len(), calls, "whoever comes too early asks Criteo for nothing");
+    drop(release);
+    let document = first.end().expect(0);
+    assert_eq!(document["tables"]["transactions"]["partitions"], json!(2));
+    assert_eq!(files::dates(&scripted.output(), "transactions"), days("2026-11-01", "2026-11-02"));
+    files::assert_tidy(&scripted.output());
+}
+
+#[test]
+fn the_lock_of_a_killed_run_is_free_at_once_and_that_of_a_paused_one_is_not() {
+    let (scripted, arrives, release) = holding();
+    let killed = scripted.job(LINE).start();
+    arrives.recv().expect("the held request arrives");
+    killed.signal("KILL");
+    assert_eq!(killed.end().code, -1, "it ended by the signal");
+    let paused = scripted.job(LINE).start();
+    arrives.recv().expect("the lock was free, so its held request arrives");
+    paused.signal("STOP");
+    // However long it is paused: the kernel holds the lock for as long as the process lives, there is nothing to expire.
+    let document = scripted.job(LINE).run().expect(7);
+    assert!(program::messages(&document, "errors").contains(&format!("process {}", paused.process())), "{document}");
+    paused.signal("CONT");
+    drop(release);
+    paused.end().expect(0);
+    assert_eq!(files::dates(&scripted.output(), "transactions"), days("2026-11-01", "2026-11-02"));
+    files::assert_tidy(&scripted.output());
+    scripted.job(LINE).run().expect(0);
+}

@@ -7,11 +7,13 @@
 mod calls;
 mod commands;
 mod completeness;
+mod disk;
 mod endings;
 mod entities;
 mod exactness;
 mod faults;
 mod hostile;
+mod kills;
 mod plans;
 mod pulls;
 mod refusals;

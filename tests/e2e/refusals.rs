@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
 
 use criteo_source::sandbox::{ANALYTICS_READ, CAMPAIGN_READ, CREATIVE_READ, SandboxOptions};
 use serde_json::{Value, json};
@@ -253,29 +251,6 @@ fn a_host_without_encryption_is_refused_before_any_secret_is_sent() {
     let program = account.job(REPORTS).variable("CRITEO_API_URL", "http://api.criteo.example");
     let document = account.run_program(&program).expect(2);
     assert_says(&document, &["CRITEO_API_URL", "unencrypted"]);
-}
-
-#[test]
-fn a_second_run_is_told_who_holds_the_lock() {
-    let (arrived, first_arrives) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let (arrived, released) = (Mutex::new(arrived), Arc::new(Mutex::new(released)));
-    let scripted = Scripted::start(move |_| {
-        let _ = arrived.lock().expect("no script panics").send(());
-        // Until the test lets go of its end.
-        let _ = released.lock().expect("no script panics").recv();
-        Reply::ok(&json!({"data": []}))
-    });
-    let line = "backfill --from 2026-11-01 --to 2026-11-01 --tables transactions";
-    let first = scripted.job(line).start();
-    first_arrives.recv().expect("the first run asks for its report");
-    let second = scripted.job(line).run();
-    let document = second.expect(7);
-    assert_eq!(program::codes(&document, "errors"), ["locked"]);
-    assert_says(&document, &["another run", "`backfill`", "process"]);
-    drop(release);
-    first.end().expect(0);
-    scripted.job(line).run().expect(0);
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) fn check(settings: &Settings, clock: &Clock, run_id: &str) -> Vec<Fin
             let notice = Notice::new(ErrorKind::Locked.code(), error.to_string());
             findings.push(Finding::warning(OUTPUT, notice, Some(remedy.to_owned())));
         }
-        Err(error @ LockError::Io { .. }) => findings.extend(failed(&error, writable)),
+        Err(error @ LockError::Store(_)) => findings.extend(failed(&error, writable)),
     }
     findings
 }

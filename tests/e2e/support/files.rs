@@ -96,6 +96,26 @@ pub(crate) fn everything(output: &Path) -> BTreeMap<(String, NaiveDate), Vec<Row
     .collect()
 }
 
+/// The content of every partition after a run that may have been killed: the folder of a partition may still be empty,
+/// which no reader takes for one.
+pub(crate) fn everything_after_a_kill(output: &Path) -> BTreeMap<(String, NaiveDate), Vec<Row>> {
+    let mut found = BTreeMap::new();
+    for table in names(output).into_iter().filter(|name| !name.starts_with('_')) {
+        for name in names(&output.join(&table)) {
+            let date = name.strip_prefix("dt=").and_then(|date| date.parse().ok());
+            let date: NaiveDate = date.unwrap_or_else(|| panic!("a stray `{table}/{name}`"));
+            match names(&output.join(&table).join(&name)).as_slice() {
+                [] => {}
+                [file] if file == "data.parquet" => {
+                    found.insert((table.clone(), date), read(output, &table, date).content());
+                }
+                strays => panic!("{table}/{name} has {strays:?}"),
+            }
+        }
+    }
+    found
+}
+
 /// No staged file and no lock was left behind.
 pub(crate) fn assert_tidy(output: &Path) {
     assert_eq!(names(&output.join("_ledger/staging")), Vec::<String>::new(), "staged files are left");

@@ -3,7 +3,10 @@
 
 pub(crate) mod account;
 pub(crate) mod cells;
+pub(crate) mod chance;
 pub(crate) mod files;
+#[cfg(unix)]
+pub(crate) mod mounts;
 pub(crate) mod program;
 pub(crate) mod raw;
 pub(crate) mod scripted;

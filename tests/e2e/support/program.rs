@@ -1,6 +1,6 @@
 //! The real binary as a child process: what it is given, and all that it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use serde_json::Value;
+
+use super::days;
 
 /// How long a run may take before it counts as hung; far beyond what any test needs.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -22,6 +25,7 @@ pub(crate) struct Program {
     folder: PathBuf,
     arguments: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
+    largest_file: Option<u32>,
 }
 
 /// How a run ended.
@@ -36,7 +40,7 @@ impl Program {
     /// In `folder`, with nothing in its environment but what tests need.
     pub(crate) fn at(folder: &Path) -> Self {
         let environment = BTreeMap::from([("CRITEO_SOURCE_TEST_SKIP_WAITS".to_owned(), OsString::from("1"))]);
-        Self { folder: folder.to_owned(), arguments: Vec::new(), environment }
+        Self { folder: folder.to_owned(), arguments: Vec::new(), environment, largest_file: None }
     }
 
     /// With the words of `line`.
@@ -63,9 +67,24 @@ impl Program {
         self
     }
 
+    /// In a shell that limits the size of files to so many blocks of 512 bytes.
+    #[cfg(unix)]
+    pub(crate) fn with_largest_file(mut self, blocks: u32) -> Self {
+        self.largest_file = Some(blocks);
+        self
+    }
+
+    fn command(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_criteo-source");
+        let Some(blocks) = self.largest_file else { return Command::new(program) };
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("ulimit -f {blocks} && exec \"$0\" \"$@\""), program]);
+        shell
+    }
+
     /// Starts it.
     pub(crate) fn start(&self) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_criteo-source"));
+        let mut command = self.command();
         command.current_dir(&self.folder).args(&self.arguments).env_clear().envs(&self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
@@ -132,6 +151,11 @@ impl Running {
         self.stdout.lines().next().unwrap_or_default().to_owned()
     }
 
+    /// The number of the process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal, by name.
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
@@ -162,6 +186,16 @@ impl Running {
         }
         assert!(peak > 0, "the memory of the program could be read");
         (self.end_of_process(), peak)
+    }
+
+    /// Waits for the end, but kills it after `delay`. This is the one place where a test lets time pass: a kill at any
+    /// moment has no event to wait for.
+    #[cfg(unix)]
+    pub(crate) fn kill_after(mut self, delay: Duration) -> Ended {
+        thread::sleep(delay);
+        // Fails when it has ended by itself, which `end` tells.
+        let _ = self.child.kill();
+        self.end()
     }
 
     /// Waits for the end.
@@ -226,4 +260,15 @@ pub(crate) fn codes(document: &Value, list: &str) -> Vec<String> {
     codes.sort();
     codes.dedup();
     codes
+}
+
+/// The partitions that `errors` or `warnings` name, each by table and day.
+pub(crate) fn partitions(document: &Value, list: &str) -> BTreeSet<(String, NaiveDate)> {
+    let entries = document[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    let each = entries.iter().filter_map(|entry| {
+        let (table, from) = (entry["table"].as_str()?, entry["date"].as_str()?);
+        let to = entry["to_date"].as_str().unwrap_or(from);
+        Some(days(from, to).into_iter().map(move |date| (table.to_owned(), date)))
+    });
+    each.flatten().collect()
 }
