@@ -13,7 +13,7 @@ use super::requests::ReportRequest;
 use crate::catalog::{Catalog, Connector, Endpoint, EndpointId, Method, Pagination, QuotaClass, Report};
 use crate::clock::Deadline;
 use crate::error::error_chain;
-use crate::http::{BearerSource, Body, HttpClient, Problem, Quota, ReadError, Request, Response, SendError};
+use crate::http::{BearerSource, Body, Failure, HttpClient, Problem, Quota, ReadError, Request, Response, SendError};
 use crate::json::{Json, JsonError};
 use crate::table::decode::{Asked, DecodeError, DecodedReport, ReportDecoder, ReportLayout};
 
@@ -90,6 +90,9 @@ impl FetchError {
     /// What to do about it, where the kind of failure says so.
     pub fn remedy(&self) -> Option<&'static str> {
         match self.kind {
+            FetchErrorKind::Unavailable if is_no_connection(&self.source) => Some(
+                "check the network, the proxy settings and, if it is set, `CRITEO_API_URL`; nothing is lost: the next run fetches what is missing",
+            ),
             FetchErrorKind::AdvertiserRefused => {
                 Some("the advertiser has not consented to this app, or withdrew: send its admin the app's consent link")
             }
@@ -144,6 +147,16 @@ fn classify(error: &SendError) -> FetchErrorKind {
         },
         SendError::Redirected { .. } | SendError::Address { .. } => FetchErrorKind::Rejected,
     }
+}
+
+/// Whether the last attempt found nobody to talk to, at the endpoint itself or on the way to a token for it.
+fn is_no_connection(error: &SendError) -> bool {
+    if let SendError::Bearer { source, .. } = error
+        && let Some(crate::auth::AuthError::Unavailable { source }) = source.downcast_ref()
+    {
+        return is_no_connection(source);
+    }
+    error.last_failure().is_some_and(Failure::is_no_connection)
 }
 
 /// An answer that came every time and was wrong every time is not an outage.

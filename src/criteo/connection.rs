@@ -64,7 +64,10 @@ impl Connection {
         let base = settings.api_url.as_ref().map_or(connector.base_url.as_str(), |url| url.as_str());
         let base_url = Url::parse(base).map_err(Error::unexpected)?;
         let allow_plain_http = settings.api_url.as_ref().is_some_and(crate::settings::ApiUrl::is_loopback);
-        let options = HttpOptions { allow_plain_http, ..HttpOptions::default() };
+        let mut options = HttpOptions { allow_plain_http, ..HttpOptions::default() };
+        if let Some(timeout) = settings.timeout {
+            (options.connect_timeout, options.read_timeout) = (timeout / 2, timeout);
+        }
         let http = HttpClient::new(options, clock.clone()).map_err(Error::unexpected)?;
         let report_quota = Quota::new("report", REPORT_CALLS_PER_MINUTE, clock.clone());
         let default_quota = Quota::new("default", DEFAULT_CALLS_PER_MINUTE, clock.clone());

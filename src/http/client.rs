@@ -202,6 +202,8 @@ struct Run<'a> {
     attempts: u32,
     /// The token of the attempt under way.
     bearer: Option<Bearer>,
+    /// Attempts that ended in silence.
+    silences: u32,
     /// Attempts in a row that were refused with a 401.
     refused_tokens: u32,
     /// One of them made this request drop the token: the next one is sent with a token of its own asking.
@@ -217,6 +219,7 @@ impl<'a> Run<'a> {
             schedule: Schedule::new(&client.0.options.retry),
             started: client.0.clock.elapsed(),
             attempts: 0,
+            silences: 0,
             bearer: None,
             refused_tokens: 0,
             renewed: false,
@@ -236,7 +239,7 @@ impl<'a> Run<'a> {
         if let Some(header) = self.authorization()? {
             builder = builder.header(AUTHORIZATION, header);
         }
-        let sent = builder.send().await.map_err(|error| Failure::Transport(error.without_url()))?;
+        let sent = builder.send().await.map_err(|error| self.no_answer(error))?;
         debug!(what = %self.request.what, attempt = self.attempts, status = sent.status().as_u16(), "answered");
         if let Some(permit) = permit {
             permit.observe(sent.headers());
@@ -248,6 +251,11 @@ impl<'a> Run<'a> {
             return Err(self.refusal(sent).await);
         }
         read(Response::new(sent)).await.map_err(|error| Failure::Body(error).into())
+    }
+
+    fn no_answer(&self, error: reqwest::Error) -> Failure {
+        let host = self.request.url.host_str().unwrap_or_default().to_owned();
+        Failure::Transport { host, error: error.without_url() }
     }
 
     /// Gets a token and a turn. The turn comes last, because it must be used at once; but it may take minutes to
@@ -318,7 +326,9 @@ impl<'a> Run<'a> {
             Verdict::Renew | Verdict::Final => return Err(self.finally(failure)),
         };
         (self.refused_tokens, self.renewed) = (0, false);
-        if self.attempts >= self.client.0.options.retry.attempts {
+        self.silences += u32::from(failure.is_silence());
+        let policy = &self.client.0.options.retry;
+        if self.attempts >= policy.attempts || self.silences >= policy.silences {
             return Err(self.exhausted(failure));
         }
         self.pause(pace, failure).await
@@ -387,7 +397,7 @@ impl<'a> Run<'a> {
                 SendError::Refused { what, status, problem, attempts: self.attempts }
             }
             Failure::Body(error) => SendError::Body { what, source: error.into_inner() },
-            Failure::Transport(_) => SendError::Connect { what, failure: Box::new(failure) },
+            Failure::Transport { .. } => SendError::Connect { what, failure: Box::new(failure) },
         }
     }
 

@@ -11,6 +11,7 @@ use reqwest::StatusCode;
 use super::bearer::BearerError;
 use super::problem::Problem;
 use super::response::ReadError;
+use super::retry::TlsProblem;
 
 /// The client could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +31,12 @@ pub enum Failure {
         retry_after: Option<Duration>,
     },
     /// There was no answer: no connection, a broken one, or silence.
-    Transport(reqwest::Error),
+    Transport {
+        /// The host that was called.
+        host: String,
+        /// What happened, without the address.
+        error: reqwest::Error,
+    },
     /// The answer began well, and its body could not be read.
     Body(ReadError),
 }
@@ -39,13 +45,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status { status, problem, .. } => write!(formatter, "the server answered {status}: {problem}"),
-            Self::Transport(error) if error.is_timeout() && error.is_connect() => {
-                formatter.write_str("no connection in time")
-            }
-            Self::Transport(error) if error.is_timeout() => formatter.write_str("no answer in time"),
-            Self::Transport(error) if error.is_connect() => formatter.write_str("no connection"),
-            Self::Transport(error) if error.is_builder() => formatter.write_str("the request makes no sense"),
-            Self::Transport(_) => formatter.write_str("the connection broke before an answer"),
+            Self::Transport { host, error } => match what_failed(error) {
+                // The words of the libraries in between say nothing to a person.
+                (what, true) => write!(formatter, "{what} `{host}`: {}", root_cause(error)),
+                (what, false) => write!(formatter, "{what} `{host}`"),
+            },
             Self::Body(error) => write!(formatter, "the answer could not be read: {error}"),
         }
     }
@@ -54,9 +58,47 @@ impl fmt::Display for Failure {
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Status { .. } => None,
-            Self::Transport(error) => error.source(),
+            // Their own words are told already.
+            Self::Status { .. } | Self::Transport { .. } => None,
             Self::Body(error) => error.source(),
+        }
+    }
+}
+
+/// What failed, in words that a host follows, and whether the cause adds to them.
+fn what_failed(error: &reqwest::Error) -> (&'static str, bool) {
+    if error.is_timeout() {
+        (if error.is_connect() { "no connection in time to" } else { "no answer in time from" }, false)
+    } else if error.is_connect() {
+        ("no connection to", true)
+    } else if error.is_builder() {
+        ("the request makes no sense to send to", true)
+    } else {
+        ("the connection broke before an answer from", true)
+    }
+}
+
+/// The innermost cause: what the operating system or TLS said.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut root: &(dyn Error + 'static) = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root.to_string()
+}
+
+impl Failure {
+    /// Whether no connection could be opened, so that nobody at that address has seen the request.
+    pub fn is_no_connection(&self) -> bool {
+        matches!(self, Self::Transport { error, .. } if error.is_connect())
+    }
+
+    /// Whether the other side fell silent: such an attempt has cost minutes.
+    pub(super) fn is_silence(&self) -> bool {
+        match self {
+            Self::Status { .. } => false,
+            Self::Transport { error, .. } => error.is_timeout() && !error.is_connect(),
+            Self::Body(error) => error.inner().downcast_ref().is_some_and(reqwest::Error::is_timeout),
         }
     }
 }
@@ -210,12 +252,20 @@ impl SendError {
 }
 
 fn transport_hint(failure: &Failure) -> &'static str {
-    match failure {
-        Failure::Transport(error) if super::retry::is_certificate_problem(error) => {
-            "the server's certificate is not trusted (behind a proxy that inspects traffic, let `SSL_CERT_FILE` name \
-             a file with its certificate)"
+    let problem = match failure {
+        Failure::Transport { error, .. } => super::retry::tls_problem(error),
+        _ => None,
+    };
+    match problem {
+        Some(TlsProblem::Certificate) => {
+            "the server's certificate is not trusted (check the address; behind a proxy that inspects traffic, let \
+             `SSL_CERT_FILE` name a file with its certificate)"
         }
-        _ => "the request cannot be sent",
+        Some(TlsProblem::Handshake) => {
+            "the server refuses the encrypted connection (check the address, and whether a proxy is in between)"
+        }
+        Some(TlsProblem::NotTls) => "the server does not speak TLS (check the address and its port)",
+        None => "the request cannot be sent",
     }
 }
 

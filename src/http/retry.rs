@@ -22,8 +22,8 @@ use super::error::Failure;
 /// How often a request is repeated, and how long the pauses are.
 ///
 /// Repeated are: connections that fail to open, break, or time out; bodies that end early or do not decompress;
-/// the statuses 408, 425, 429 and 5xx. Final are: certificates that do not check out, addresses that make no sense,
-/// and every other status from 400 up. A 401 is repeated once with a new token, outside this count.
+/// the statuses 408, 425, 429 and 5xx. Final are: certificates that do not check out, servers that do not speak TLS,
+/// addresses that make no sense, and every other status from 400 up. A 401 is repeated once with a new token, outside this count.
 ///
 /// The pauses follow Criteo's advice (Criteo docs, page Rate limits: 1, 2, 4, … seconds after a 429; longer ones
 /// after a 500 or 503).
@@ -31,6 +31,8 @@ use super::error::Failure;
 pub struct RetryPolicy {
     /// Attempts in all, at least 1.
     pub attempts: u32,
+    /// Attempts that may end in silence, at least 1: each has taken the whole read timeout, which is minutes.
+    pub silences: u32,
     /// Pause before the second attempt.
     pub initial: Duration,
     /// The same, after the server said that it is broken or busy (5xx).
@@ -49,6 +51,7 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             attempts: 8,
+            silences: 3,
             initial: Duration::from_secs(1),
             initial_unavailable: Duration::from_secs(4),
             max: Duration::from_mins(1),
@@ -173,7 +176,7 @@ pub(super) fn judge(failure: &Failure) -> Verdict {
     let repeats = match failure {
         Failure::Status { status, .. } => return judge_status(*status),
         Failure::Body(error) => error.is_retryable(),
-        Failure::Transport(error) => !error.is_builder() && !error.is_redirect() && !is_certificate_problem(error),
+        Failure::Transport { error, .. } => !error.is_builder() && !error.is_redirect() && tls_problem(error).is_none(),
     };
     if repeats { Verdict::Repeat(Pace::Usual) } else { Verdict::Final }
 }
@@ -189,12 +192,23 @@ fn judge_status(status: StatusCode) -> Verdict {
     }
 }
 
-/// A certificate that does not check out, or a handshake that cannot work: nobody repairs those within minutes.
-pub(super) fn is_certificate_problem(error: &(dyn Error + 'static)) -> bool {
+/// Why there will be no encrypted connection: nobody repairs that within minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TlsProblem {
+    /// The server's certificate does not check out.
+    Certificate,
+    /// One side wants what the other cannot do.
+    Handshake,
+    /// Whatever answers there, it is not TLS.
+    NotTls,
+}
+
+/// Whether an error is a problem of TLS that repeating does not solve.
+pub(super) fn tls_problem(error: &(dyn Error + 'static)) -> Option<TlsProblem> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return is_final_tls_error(tls);
+            return lasting(tls);
         }
         // `source` of an I/O error steps over the error that it wraps, which is the one wanted here.
         cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
@@ -202,30 +216,29 @@ pub(super) fn is_certificate_problem(error: &(dyn Error + 'static)) -> bool {
             None => error.source(),
         };
     }
-    false
+    None
 }
 
-fn is_final_tls_error(error: &rustls::Error) -> bool {
-    use rustls::{AlertDescription as Alert, Error as Tls};
+fn lasting(error: &rustls::Error) -> Option<TlsProblem> {
+    use rustls::{AlertDescription as Alert, Error as Tls, InvalidMessage};
     match error {
-        Tls::InvalidCertificate(_)
-        | Tls::NoCertificatesPresented
-        | Tls::UnsupportedNameType
-        | Tls::PeerIncompatible(_) => true,
-        Tls::AlertReceived(alert) => matches!(
-            alert,
+        Tls::InvalidCertificate(_) | Tls::NoCertificatesPresented => Some(TlsProblem::Certificate),
+        Tls::UnsupportedNameType | Tls::PeerIncompatible(_) => Some(TlsProblem::Handshake),
+        // The first bytes are no record of TLS: an HTTP server that was sent a handshake answers like this.
+        Tls::InvalidMessage(InvalidMessage::InvalidContentType) => Some(TlsProblem::NotTls),
+        Tls::AlertReceived(
             Alert::AccessDenied
-                | Alert::BadCertificate
-                | Alert::CertificateExpired
-                | Alert::CertificateRequired
-                | Alert::CertificateRevoked
-                | Alert::CertificateUnknown
-                | Alert::HandshakeFailure
-                | Alert::ProtocolVersion
-                | Alert::UnknownCA
-                | Alert::UnsupportedCertificate
-        ),
-        _ => false,
+            | Alert::BadCertificate
+            | Alert::CertificateExpired
+            | Alert::CertificateRequired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown
+            | Alert::HandshakeFailure
+            | Alert::ProtocolVersion
+            | Alert::UnknownCA
+            | Alert::UnsupportedCertificate,
+        ) => Some(TlsProblem::Handshake),
+        _ => None,
     }
 }
 
@@ -293,8 +306,10 @@ mod tests {
     fn a_certificate_problem_is_found_under_wrapped_io_errors_and_a_reset_is_none() {
         let wrapped = |inner| io::Error::other(io::Error::new(io::ErrorKind::InvalidData, inner));
         let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-        assert!(is_certificate_problem(&wrapped(certificate)));
-        assert!(!is_certificate_problem(&wrapped(rustls::Error::DecryptError)));
-        assert!(!is_certificate_problem(&io::Error::from(io::ErrorKind::ConnectionReset)));
+        assert_eq!(tls_problem(&wrapped(certificate)), Some(TlsProblem::Certificate));
+        let refused = rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
+        assert_eq!(tls_problem(&wrapped(refused)), Some(TlsProblem::Handshake));
+        assert_eq!(tls_problem(&wrapped(rustls::Error::DecryptError)), None);
+        assert_eq!(tls_problem(&io::Error::from(io::ErrorKind::ConnectionReset)), None);
     }
 }

@@ -47,6 +47,8 @@ pub const API_URL: &str = "CRITEO_API_URL";
 pub const TEST_SKIP_WAITS: &str = "CRITEO_SOURCE_TEST_SKIP_WAITS";
 /// `CRITEO_SOURCE_TEST_ROW_CAPS`
 pub const TEST_ROW_CAPS: &str = "CRITEO_SOURCE_TEST_ROW_CAPS";
+/// `CRITEO_SOURCE_TEST_TIMEOUT_MILLIS`
+pub const TEST_TIMEOUT_MILLIS: &str = "CRITEO_SOURCE_TEST_TIMEOUT_MILLIS";
 
 /// All of them, in the order of the reference page.
 pub const VARIABLES: &[Variable] = &[
@@ -69,6 +71,12 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: TEST_ROW_CAPS,
         description: "for tests only: row caps of a small world, as in `statistics=50,placements=50`",
+        secret: false,
+        for_tests: true,
+    },
+    Variable {
+        name: TEST_TIMEOUT_MILLIS,
+        description: "for tests only: milliseconds after which a silent server counts as gone, instead of minutes",
         secret: false,
         for_tests: true,
     },

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -11,7 +12,8 @@ use crate::dates;
 use super::api_url::ApiUrl;
 use super::credentials::{CredentialsGiven, CredentialsSource};
 use super::environment::{
-    ADVERTISER_IDS, API_URL, CURRENCY, Environment, OUTPUT, TEST_ROW_CAPS, TEST_SKIP_WAITS, TIMEZONE,
+    ADVERTISER_IDS, API_URL, CURRENCY, Environment, OUTPUT, TEST_ROW_CAPS, TEST_SKIP_WAITS, TEST_TIMEOUT_MILLIS,
+    TIMEZONE,
 };
 use super::file::{ConfigurationFile, RawConfiguration};
 use super::output::OutputLocation;
@@ -73,6 +75,8 @@ pub struct Settings {
     pub skip_waits: bool,
     /// Tests only: rows at which a report counts as cut, by the report's name.
     pub row_caps: BTreeMap<String, u64>,
+    /// Tests only: how long a server may be silent.
+    pub timeout: Option<Duration>,
     credentials: CredentialsGiven,
 }
 
@@ -195,6 +199,7 @@ impl Resolver<'_> {
             api_url: self.api_url(),
             skip_waits: self.skip_waits(),
             row_caps: self.row_caps(),
+            timeout: self.timeout(),
             credentials: CredentialsGiven::gather(self.environment, self.raw, self.problems),
         }
     }
@@ -278,6 +283,15 @@ impl Resolver<'_> {
             pairs.ok_or_else(|| Invalid::new("not a list of caps", "write `statistics=50,placements=50`, or unset it"))
         };
         self.valid(given, parse).unwrap_or_default()
+    }
+
+    fn timeout(&mut self) -> Option<Duration> {
+        let given = self.variable(TEST_TIMEOUT_MILLIS);
+        let parse = |text: &str| match text.parse() {
+            Ok(millis) if millis > 0 => Ok(Duration::from_millis(millis)),
+            _ => Err(Invalid::new("not a number of milliseconds", "set it to `500`, or unset it")),
+        };
+        self.valid(given, parse)
     }
 
     fn variable(&mut self, name: &'static str) -> Option<Located<String>> {

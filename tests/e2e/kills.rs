@@ -97,7 +97,7 @@ fn survive(kills: u32) {
     for (key, rows) in &worlds[0].1 {
         assert_ne!(rows, &worlds[1].1[key], "{key:?} is restated, so that old and new can be told apart");
     }
-    let mut chance = Chance::of_variable("CRITEO_SOURCE_TEST_SEED");
+    let mut chance = Chance::of_variable("E2E_SEED");
     println!("kills at random: seed {}", chance.seed());
     let line = format!("backfill --from {FROM} --to {TO} --tables {}", TABLES.join(","));
     let mut spread = Spread::default();
@@ -149,10 +149,9 @@ fn assert_verified(account: &Account, what: &str) {
     assert_eq!(status.document()["verification"]["findings"], json!([]), "{what}");
 }
 
-/// More of them: `CRITEO_SOURCE_TEST_KILLS=2000 cargo test --locked --test e2e killed -- --nocapture`.
+/// More of them: `E2E_KILLS=2000 cargo test --locked --test e2e killed -- --nocapture`.
 #[test]
 fn a_backfill_killed_two_hundred_times_at_random_never_shows_a_partial_or_missing_partition() {
-    let kills =
-        std::env::var("CRITEO_SOURCE_TEST_KILLS").map_or(200, |kills| kills.parse().expect("a number of kills"));
+    let kills = std::env::var("E2E_KILLS").map_or(200, |kills| kills.parse().expect("a number of kills"));
     survive(kills);
 }

@@ -7,6 +7,7 @@
 mod calls;
 mod commands;
 mod completeness;
+mod deadlines;
 mod disk;
 mod endings;
 mod entities;
@@ -14,6 +15,7 @@ mod exactness;
 mod faults;
 mod hostile;
 mod kills;
+mod network;
 mod plans;
 mod pulls;
 mod refusals;

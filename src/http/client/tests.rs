@@ -99,13 +99,27 @@ async fn attempts_run_out_and_the_last_failure_is_shown() {
 }
 
 #[tokio::test]
+async fn silence_is_put_up_with_three_times_because_each_takes_minutes() {
+    let whole = Act::answer(200, &[], "fine");
+    let begun = whole.clone().cut(whole.cut(usize::MAX).len() - 2);
+    for act in [Act::Stall(Vec::new()), Act::Stall(begun)] {
+        let (result, _, script) = fetch_from(vec![act.clone()]).await;
+        assert!(matches!(result.expect_err("never ends"), SendError::Exhausted { attempts: 3, .. }), "{act:?}");
+        assert_eq!(script.requests().len(), 3, "{act:?}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_listening_is_tried_again_and_then_explained() {
     let script = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/?signature=s3cret", script.local_addr().expect("an address"));
     drop(script);
     let error = fetch(&client(), &Request::get(url.parse().expect("valid"), "it")).await.expect_err("refused");
     let told = told(&error);
-    assert!(told.starts_with("it: gave up after 4 attempts") && told.contains("no connection"), "{told}");
+    assert!(
+        told.starts_with("it: gave up after 4 attempts") && told.contains("no connection to `127.0.0.1`: "),
+        "{told}"
+    );
     assert!(!told.contains("s3cret") && !format!("{error:?}").contains("s3cret"), "{error:?}");
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// Set where no test may be skipped: `.ci/run` does.
-const SKIP_NOTHING: &str = "CRITEO_SOURCE_TEST_SKIP_NOTHING";
+const SKIP_NOTHING: &str = "E2E_SKIP_NOTHING";
 
 /// A mounted disk; it is gone when dropped.
 #[derive(Debug)]

@@ -31,18 +31,25 @@ pub(crate) struct Asked {
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
+    pub(crate) headers: String,
     pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
     /// A good answer.
     pub(crate) fn ok(body: &dyn ToString) -> Self {
-        Self { status: 200, body: body.to_string().into_bytes() }
+        Self::status(200, body)
     }
 
     /// A refusal or an outage.
     pub(crate) fn status(status: u16, body: &dyn ToString) -> Self {
-        Self { status, body: body.to_string().into_bytes() }
+        Self { status, headers: String::new(), body: body.to_string().into_bytes() }
+    }
+
+    /// The same with one more header.
+    pub(crate) fn with_header(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.headers += &format!("{name}: {value}\r\n");
+        self
     }
 }
 
@@ -104,8 +111,9 @@ fn serve(mut connection: &TcpStream, log: &Mutex<Vec<Asked>>, script: &Script) {
         _ => script(&asked),
     };
     let head = format!(
-        "HTTP/1.1 {} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        "HTTP/1.1 {} X\r\ncontent-type: application/json\r\n{}content-length: {}\r\nconnection: close\r\n\r\n",
         reply.status,
+        reply.headers,
         reply.body.len()
     );
     // A client that has gone away is the client's business.
