@@ -119,7 +119,7 @@ impl TokenEndpoint {
         let body = self.client.send(&request, async |response| {
             let body = response.bytes_limited(MAX_ANSWER_BYTES).await?;
             // A body cut short, or a gateway's page, is no verdict on the credentials. Nothing of it is quoted.
-            match serde_json::from_slice::<IgnoredAny>(&body) {
+            match serde_json::from_slice::<IgnoredAny>(without_mark(&body)) {
                 Ok(_) => Ok(body),
                 Err(_) => Err(ReadError::retry(NotJson)),
             }
@@ -152,7 +152,7 @@ impl TokenAnswer {
     /// Reads a 200 answer. Criteo's vary: `BEARER`, a lifetime in quotes, a null refresh token.
     fn parse(body: &[u8]) -> Result<Self, AuthError> {
         let unusable = |reason: &str| AuthError::Answer { reason: reason.to_owned() };
-        let answer: Value = serde_json::from_slice(body).map_err(|_| unusable("it is not JSON"))?;
+        let answer: Value = serde_json::from_slice(without_mark(body)).map_err(|_| unusable("it is not JSON"))?;
         let text = |name: &str| answer.get(name).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
         for secret in ["access_token", "refresh_token"] {
             text(secret).map(SecretString::from).iter().for_each(remember);
@@ -169,6 +169,11 @@ impl TokenAnswer {
         let refresh_token = text("refresh_token").map(SecretString::from);
         Ok(Self { access_token: access_token.into(), lifetime, refresh_token })
     }
+}
+
+/// Without a byte-order mark: Criteo's bodies have been seen with and without it.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(crate::json::BYTE_ORDER_MARK).unwrap_or(body)
 }
 
 /// Seconds as a number or as a numeric string; negative ones are over.

@@ -87,6 +87,11 @@ impl FetchError {
         error_chain(&*self.source)
     }
 
+    /// Whether it was asked for as often as makes sense: something on the way is broken, and may be mended by itself.
+    pub fn is_exhausted(&self) -> bool {
+        matches!(*self.source, SendError::Exhausted { .. })
+    }
+
     /// What to do about it, where the kind of failure says so.
     pub fn remedy(&self) -> Option<&'static str> {
         match self.kind {
@@ -101,6 +106,9 @@ impl FetchError {
             ),
             FetchErrorKind::Unavailable | FetchErrorKind::DeadlinePassed => {
                 Some("nothing is lost: the next run fetches what is missing")
+            }
+            FetchErrorKind::Unreadable if self.is_exhausted() => {
+                Some("something on the way (a proxy, a gateway) spoils the answers; the next run asks again")
             }
             FetchErrorKind::Credentials
             | FetchErrorKind::TooLarge

@@ -18,7 +18,7 @@ use super::response::{ReadError, Response};
 use super::retry::{Pace, RetryPolicy, Schedule, Verdict, judge};
 use crate::clock::{Clock, Deadline};
 
-/// Refusals of a token in a row that may all be another's doing before one request gives up.
+/// Tokens in a row that are refused to one request before it gives up, whatever they were.
 const MAX_REFUSED_TOKENS: u32 = 4;
 /// As much of an error page as is read.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
@@ -206,8 +206,8 @@ struct Run<'a> {
     silences: u32,
     /// Attempts in a row that were refused with a 401.
     refused_tokens: u32,
-    /// One of them made this request drop the token: the next one is sent with a token of its own asking.
-    renewed: bool,
+    /// One of them was refused with a new token: the credentials are to blame if it happens again.
+    refused_new_token: bool,
     last: Option<Box<Failure>>,
 }
 
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
             silences: 0,
             bearer: None,
             refused_tokens: 0,
-            renewed: false,
+            refused_new_token: false,
             last: None,
         }
     }
@@ -325,7 +325,7 @@ impl<'a> Run<'a> {
             }
             Verdict::Renew | Verdict::Final => return Err(self.finally(failure)),
         };
-        (self.refused_tokens, self.renewed) = (0, false);
+        (self.refused_tokens, self.refused_new_token) = (0, false);
         self.silences += u32::from(failure.is_silence());
         let policy = &self.client.0.options.retry;
         if self.attempts >= policy.attempts || self.silences >= policy.silences {
@@ -334,20 +334,18 @@ impl<'a> Run<'a> {
         self.pause(pace, failure).await
     }
 
-    /// Drops a refused token; false if the one before was refused as well, although it was new. The repetition does not
-    /// count as an attempt.
+    /// Drops a refused token; false if two new ones were refused. The repetition does not count as an attempt.
     ///
-    /// A token that another request has dropped meanwhile, or that others got answers with, has merely ended: with many
+    /// A token that another request has dropped meanwhile, or that anybody got an answer with, has merely ended: with many
     /// requests under way that happens to one of them twice in a row, and says nothing about the credentials.
     fn renew(&mut self) -> bool {
         let (Some(source), Some(bearer)) = (&self.request.bearer, &self.bearer) else { return false };
-        let is_current = source.reject(bearer);
+        let is_new = source.reject(bearer) && !bearer.was_accepted();
         self.refused_tokens += 1;
-        let is_new = is_current && !bearer.was_accepted();
-        if (self.renewed && is_new) || self.refused_tokens > MAX_REFUSED_TOKENS {
+        if (is_new && self.refused_new_token) || self.refused_tokens > MAX_REFUSED_TOKENS {
             return false;
         }
-        self.renewed |= is_current;
+        self.refused_new_token |= is_new;
         self.attempts -= 1;
         self.client.0.retries.fetch_add(1, Ordering::Relaxed);
         true

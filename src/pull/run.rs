@@ -278,6 +278,8 @@ pub fn portfolio_error(error: &FetchError) -> Error {
         FetchErrorKind::Credentials => ErrorKind::Credentials,
         FetchErrorKind::AdvertiserRefused | FetchErrorKind::ScopeRefused => ErrorKind::Scope,
         FetchErrorKind::Unavailable => ErrorKind::Unavailable,
+        // A page of a gateway or half a list, every time: no shape that this program does not know.
+        FetchErrorKind::Unreadable if error.is_exhausted() => ErrorKind::Unavailable,
         FetchErrorKind::DeadlinePassed => ErrorKind::Throttled,
         FetchErrorKind::TooLarge | FetchErrorKind::Rejected | FetchErrorKind::Unreadable => ErrorKind::Unexpected,
     };

@@ -15,6 +15,7 @@ mod exactness;
 mod faults;
 mod hostile;
 mod kills;
+mod matrix;
 mod network;
 mod plans;
 mod pulls;
