@@ -99,7 +99,7 @@ pub struct PartitionRecord {
     pub calls: u64,
     /// Trust.
     pub status: PartitionStatus,
-    /// Advertisers that were refused and whose rows are therefore not in the file.
+    /// Advertisers that could not be asked for: their rows are not in the file, or those of an earlier pull.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_advertisers: Vec<String>,
     /// Where its sums are not Criteo's totals; empty when they agree or were not compared.

@@ -85,7 +85,7 @@ impl Output {
         let columns = report_columns(&layout, day(date), rows);
         let order: Vec<u32> = (0..rows).collect();
         let staged = self.store.stage().expect("staged");
-        let mut staged = write_rows(table, &columns, &order, &Self::provenance(run_id), staged).expect("written");
+        let mut staged = write_rows(table, &columns, &order, &[], &Self::provenance(run_id), staged).expect("written");
         staged.close().expect("closed");
         let mut record = Self::record(REPORT, date, run_id);
         record.rows = rows.into();

@@ -6,6 +6,7 @@
 
 mod analytics;
 mod caps;
+mod carry;
 mod context;
 mod density;
 mod fetch;

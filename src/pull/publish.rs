@@ -1,10 +1,11 @@
 //! Judged rows to live files: sorted, written to a staged file, published together with their ledger records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
+use super::carry::{Before, Carry};
 use super::context::Run;
 use super::summary::{Notice, TableSummary};
 use crate::catalog::{ColumnType, Table};
@@ -84,14 +85,11 @@ impl Publisher {
     fn new(run: &Run, table: &Arc<Table>) -> Self {
         let settings = &run.settings;
         let without_advertisers = run.refused();
-        let mut parameters = vec![
-            ("criteo_source.currency", settings.currency.clone()),
-            ("criteo_source.timezone", settings.timezone.name().to_owned()),
+        let parameters = vec![
+            (footer::CURRENCY, settings.currency.clone()),
+            (footer::TIMEZONE, settings.timezone.name().to_owned()),
             (footer::AS_OF, settings.as_of.to_string()),
         ];
-        if !without_advertisers.is_empty() {
-            parameters.push((footer::WITHOUT_ADVERTISERS, without_advertisers.join(",")));
-        }
         Self {
             table: Arc::clone(table),
             run_id: run.id.clone(),
@@ -103,8 +101,19 @@ impl Publisher {
         }
     }
 
+    /// For a partition that keeps rows of these advertisers from an earlier pull.
+    fn keeping(&self, advertisers: &BTreeSet<String>) -> Self {
+        let mut publisher = self.clone();
+        let missing: BTreeSet<&String> = self.without_advertisers.iter().chain(advertisers).collect();
+        publisher.without_advertisers = missing.into_iter().cloned().collect();
+        publisher
+    }
+
     fn provenance(&self, pulled_at: DateTime<Utc>, calls: u64) -> Provenance {
         let mut parameters = self.parameters.clone();
+        if !self.without_advertisers.is_empty() {
+            parameters.push((footer::WITHOUT_ADVERTISERS.to_owned(), self.without_advertisers.join(",")));
+        }
         parameters.push((footer::CALLS.to_owned(), calls.to_string()));
         Provenance { api_version: self.api_version.clone(), run_id: self.run_id.clone(), pulled_at, parameters }
     }
@@ -136,6 +145,17 @@ impl Publisher {
     }
 }
 
+/// What is told of days when their files are written.
+#[derive(Debug, Default)]
+struct Told {
+    /// Rows that share their key with another one.
+    repeated: usize,
+    /// Advertisers whose rows are those of an earlier pull.
+    kept: BTreeSet<String>,
+    /// Days whose old file stays, and why.
+    left: Vec<(NaiveDate, &'static str)>,
+}
+
 /// Publishes every day of a report's answer.
 pub(super) async fn publish_days(
     run: &Run,
@@ -144,18 +164,32 @@ pub(super) async fn publish_days(
     pulled: PulledDays,
 ) -> bool {
     let (publisher, layout, days, calls) = (Publisher::new(run, table), Arc::clone(layout), pulled.days, pulled.calls);
-    let store = run.store.clone();
+    let (store, carry) = (run.store.clone(), Carry::of(run));
     let write = move || {
         let mut files = Vec::new();
-        let mut repeated = 0;
+        let mut told = Told::default();
         let PulledDays { mut partitions, pulled_at, mut differences, memory: _memory, .. } = pulled;
         for day in days.days() {
-            let rows = partitions.remove(&day).unwrap_or_else(|| layout.empty_rows());
+            let mut rows = partitions.remove(&day).unwrap_or_else(|| layout.empty_rows());
+            let (old, kept) = match carry.before(&store, &publisher.table.name, day, &layout, &rows) {
+                Before::Nothing => (None, BTreeSet::new()),
+                Before::Rows(old, kept) => (Some(old), kept),
+                Before::Whole(reason) => {
+                    told.left.push((day, reason));
+                    continue;
+                }
+            };
+            let publisher = publisher.keeping(&kept);
+            let older = old.map_or_else(Vec::new, |old| {
+                rows.append(&old.rows).expect("both have the columns of the layout");
+                old.pulled_at
+            });
+            told.kept.extend(kept);
             let (order, repeats) = rows.sorted(layout.keys());
-            repeated += repeats;
+            told.repeated += repeats;
             let staged = store.stage()?;
-            let mut staged =
-                write_rows(&publisher.table, &rows, &order, &publisher.provenance(pulled_at, calls), staged)?;
+            let provenance = publisher.provenance(pulled_at, calls);
+            let mut staged = write_rows(&publisher.table, &rows, &order, &older, &provenance, staged)?;
             staged.close()?;
             let mut record = publisher.record(day, rows.len() as u64, calls, pulled_at, &staged);
             record.sums = sums(&layout, &rows);
@@ -165,17 +199,41 @@ pub(super) async fn publish_days(
             }
             files.push((staged, record));
         }
-        Ok((files, repeated))
+        Ok((files, told))
     };
     let published = publish(run, table, days, calls, write).await;
-    if let Some(repeated) = published.filter(|repeated| *repeated > 0) {
+    let is_published = published.is_some();
+    if let Some(told) = published {
+        tell(run, table, days, told);
+    }
+    is_published
+}
+
+/// What a person should know of days that were published, or were not.
+fn tell(run: &Run, table: &Table, days: DateRange, told: Told) {
+    if told.repeated > 0 {
         let message = format!(
-            "{repeated} rows share their primary key with another row; all are kept (Criteo is known to send a category \
-             once by name and once as \"Unknown\", and renamed ads under both names)"
+            "{} rows share their primary key with another row; all are kept (Criteo is known to send a category once by \
+             name and once as \"Unknown\", and renamed ads under both names)",
+            told.repeated
         );
         run.warn(Notice::new("repeated_keys", message).table(&table.name).days(days));
     }
-    published.is_some()
+    for advertiser in told.kept {
+        let message = format!(
+            "advertiser {advertiser} can no longer be asked for; its rows stay as they were pulled before. Have its admin \
+             accept the consent link, or list in `advertisers` whom you want without it"
+        );
+        run.warn(Notice::new("rows_kept", message).table(&table.name).advertiser(&advertiser));
+    }
+    for (day, reason) in told.left {
+        let message = format!(
+            "the file stays as it was, because it has rows of an advertiser that can no longer be asked for, and \
+             {reason}; have its admin accept the consent link, or list in `advertisers` whom you want without it"
+        );
+        let notice = Notice::new("not_refreshed", message).table(&table.name).days(DateRange::single(day));
+        run.fail(ErrorKind::Partial, notice);
+    }
 }
 
 /// Publishes a snapshot of resources.

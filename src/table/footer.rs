@@ -19,9 +19,14 @@ pub const RUN_ID: &str = "criteo_source.run_id";
 pub const PULLED_AT: &str = "criteo_source.pulled_at";
 /// Footer key: the date the run took as today.
 pub const AS_OF: &str = "criteo_source.as_of";
+/// Footer key: the currency of amounts.
+pub const CURRENCY: &str = "criteo_source.currency";
+/// Footer key: the zone in which days were cut.
+pub const TIMEZONE: &str = "criteo_source.timezone";
 /// Footer key: calls of the request the rows came from.
 pub const CALLS: &str = "criteo_source.calls";
-/// Footer key: advertisers whose rows are not in the file, separated by commas; absent when there are none.
+/// Footer key: advertisers that could not be asked for, separated by commas; absent when there are none. Their rows are
+/// not in the file, or those of an earlier pull.
 pub const WITHOUT_ADVERTISERS: &str = "criteo_source.without_advertisers";
 
 /// Why a file could not be read.

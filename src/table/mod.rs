@@ -10,5 +10,6 @@ mod excerpt;
 pub mod footer;
 pub mod numeric;
 pub mod parquet;
+pub mod read_back;
 pub mod schema;
 pub mod time;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, TimestampMicrosecondArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
@@ -53,18 +53,23 @@ pub struct Provenance {
     pub parameters: Vec<(String, String)>,
 }
 
-/// Writes the rows of a report partition, in the order given, and returns the writer.
+/// Writes the rows of a report partition, in the order given, and returns the writer. The last rows may be of earlier
+/// pulls: `older` says when each of them was pulled, in microseconds since 1970.
 pub fn write_rows<W: Write + Send>(
     table: &Table,
     rows: &Rows,
     order: &[u32],
+    older: &[i64],
     provenance: &Provenance,
     out: W,
 ) -> Result<W, WriteError> {
+    let (now, fresh) = (provenance.pulled_at.timestamp_micros(), rows.len().saturating_sub(older.len()));
+    let time = |row: &u32| (*row as usize).checked_sub(fresh).map_or(now, |position| older[position]);
     let schema = Arc::new(arrow_schema(table));
     let batches = order.chunks(BATCH_ROWS).map(|slice| {
         let mut arrays: Vec<ArrayRef> = rows.columns().iter().map(|column| column.gather(slice)).collect();
-        arrays.push(pulled_at(provenance.pulled_at, slice.len()));
+        let times = TimestampMicrosecondArray::from_iter_values(slice.iter().map(time));
+        arrays.push(Arc::new(times.with_timezone("UTC")));
         RecordBatch::try_new(Arc::clone(&schema), arrays)
     });
     write_batches(table, &schema, batches, provenance, out)
@@ -100,7 +105,7 @@ fn properties(table: &Table, schema: &Schema, provenance: &Provenance) -> Writer
         ("criteo_source.schema_version", schema_version(schema)),
         ("criteo_source.api_version", provenance.api_version.clone()),
         ("criteo_source.run_id", provenance.run_id.clone()),
-        ("criteo_source.pulled_at", provenance.pulled_at.to_rfc3339()),
+        ("criteo_source.pulled_at", provenance.pulled_at.to_rfc3339_opts(SecondsFormat::Micros, true)),
     ];
     let parameters = provenance.parameters.iter().map(|(key, value)| (key.as_str(), value.clone()));
     metadata.extend(parameters);

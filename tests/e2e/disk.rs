@@ -98,7 +98,7 @@ fn a_disk_that_fills_up_at_any_moment_is_exit_6_leaves_whole_files_and_the_next_
     let (mut refused, mut partly) = (0, 0);
     for free_kib in (0..).step_by(8) {
         let what = format!("{free_kib} KiB free");
-        mount.fill(&filler, free_kib * KIB);
+        Mount::fill(&filler, free_kib * KIB);
         let before = bytes(&output);
         let ended = account.run_program(&job(&account, &output));
         if ended.code == 0 {
@@ -128,7 +128,7 @@ fn a_full_disk_names_each_day_that_was_not_replaced_and_what_follows_is_not_conf
     let before = bytes(&output);
     let filler = mount.path().join("filler");
     // Enough for the lock, the record of the run and the files of a day or two, but not for all of them.
-    mount.fill(&filler, 24 * KIB);
+    Mount::fill(&filler, 24 * KIB);
     let document = account.run_program(&job(&account, &output)).expect(6);
     assert_whole(&account, &output, &before, "full");
     let now = bytes(&output);

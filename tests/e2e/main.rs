@@ -14,6 +14,7 @@ mod entities;
 mod exactness;
 mod faults;
 mod hostile;
+mod isolation;
 mod kills;
 mod matrix;
 mod network;

@@ -177,8 +177,8 @@ fn a_body_that_comes_slowly_but_steadily_is_no_stall() {
 
 /// An empty answer with these rate-limit headers, by a server whose clock says `date`.
 fn limited(reply: Reply, remaining: u32, reset: i64, date: &str) -> Reply {
-    let reply = reply.with_header("x-ratelimit-limit", 40).with_header("x-ratelimit-remaining", remaining);
-    reply.with_header("x-ratelimit-reset", reset).with_header("date", date)
+    let reply = reply.with_header("x-ratelimit-limit", &40).with_header("x-ratelimit-remaining", &remaining);
+    reply.with_header("x-ratelimit-reset", &reset).with_header("date", &date)
 }
 
 #[test]

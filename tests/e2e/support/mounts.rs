@@ -46,8 +46,8 @@ impl Mount {
         self.folder.path()
     }
 
-    /// Leaves so many bytes free, by the size of one file.
-    pub(crate) fn fill(&self, filler: &Path, free: u64) {
+    /// Leaves so many bytes free on the disk of `filler`, by the size of that file.
+    pub(crate) fn fill(filler: &Path, free: u64) {
         let _ = std::fs::remove_file(filler);
         let mut size = 0;
         let block = [0_u8; 4096];

@@ -47,8 +47,8 @@ impl Reply {
     }
 
     /// The same with one more header.
-    pub(crate) fn with_header(mut self, name: &str, value: impl std::fmt::Display) -> Self {
-        self.headers += &format!("{name}: {value}\r\n");
+    pub(crate) fn with_header(mut self, name: &str, value: &dyn ToString) -> Self {
+        self.headers.extend([name, ": ", &value.to_string(), "\r\n"]);
         self
     }
 }
