@@ -55,7 +55,7 @@ impl Output {
         Provenance {
             api_version: "2026-07".to_owned(),
             run_id: run_id.to_owned(),
-            pulled_at: DateTime::from_timestamp(1_800_000_000, 123_456_789).expect("an instant"),
+            pulled_at: DateTime::from_timestamp(1_800_000_000, 123_456_000).expect("an instant"),
             parameters: parameters.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
         }
     }

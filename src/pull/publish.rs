@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 
 use super::carry::{Before, Carry};
 use super::context::Run;
@@ -169,6 +169,8 @@ pub(super) async fn publish_days(
         let mut files = Vec::new();
         let mut told = Told::default();
         let PulledDays { mut partitions, pulled_at, mut differences, memory: _memory, .. } = pulled;
+        // As `_pulled_at` has it, so that column, footer and ledger say the same.
+        let pulled_at = pulled_at.trunc_subsecs(6);
         for day in days.days() {
             let mut rows = partitions.remove(&day).unwrap_or_else(|| layout.empty_rows());
             let (old, kept) = match carry.before(&store, &publisher.table.name, day, &layout, &rows) {
@@ -239,7 +241,7 @@ fn tell(run: &Run, table: &Table, days: DateRange, told: Told) {
 /// Publishes a snapshot of resources.
 pub(super) async fn publish_snapshot(run: &Run, table: &Arc<Table>, pages: Vec<SnapshotPage>, calls: u64) -> bool {
     let publisher = Publisher::new(run, table);
-    let (store, pulled_at, date) = (run.store.clone(), run.clock.now(), run.settings.as_of);
+    let (store, pulled_at, date) = (run.store.clone(), run.clock.now().trunc_subsecs(6), run.settings.as_of);
     let write = move || {
         let resources = distinct(&publisher.table, pages.iter().flat_map(SnapshotPage::resources).collect());
         let batch = entity_batch(&publisher.table, &resources, date, pulled_at)?;
