@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
@@ -101,7 +102,9 @@ impl GlobalOptions {
 
     /// The options that concern logs.
     pub fn log_options(&self) -> LogOptions {
-        LogOptions { format: self.log_format, verbose: self.verbose, quiet: self.quiet }
+        // The summary at the end lists them, on the same terminal.
+        let without_notices = self.format != Format::Json && std::io::stdout().is_terminal();
+        LogOptions { format: self.log_format, verbose: self.verbose, quiet: self.quiet, without_notices }
     }
 }
 
@@ -377,7 +380,7 @@ fn long_epilogue() -> String {
     }
     text.push_str("\nExit codes:\n");
     for (code, meaning) in ExitCodes::ALL {
-        let _ = writeln!(text, "  {code}  {meaning}");
+        let _ = writeln!(text, "  {code:>3}  {meaning}");
     }
     text
 }

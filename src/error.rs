@@ -29,9 +29,13 @@ impl ExitCodes {
     pub const OUTPUT: u8 = 6;
     /// Another run holds the lock of this output.
     pub const LOCKED: u8 = 7;
+    /// SIGINT stopped the run before it was complete: 128 and the signal's number, as shells have it.
+    pub const INTERRUPTED: u8 = 130;
+    /// SIGTERM did.
+    pub const TERMINATED: u8 = 143;
 
     /// Every code with its meaning, for `--help` and the reference page.
-    pub const ALL: [(u8, &'static str); 8] = [
+    pub const ALL: [(u8, &'static str); 10] = [
         (Self::DONE, "done"),
         (Self::UNEXPECTED, "unexpected"),
         (Self::USAGE_OR_CONFIGURATION, "usage or configuration"),
@@ -40,6 +44,8 @@ impl ExitCodes {
         (Self::UNAVAILABLE, "the API stayed unavailable or throttled past the deadline"),
         (Self::OUTPUT, "output could not be written"),
         (Self::LOCKED, "another run holds the lock"),
+        (Self::INTERRUPTED, "stopped by SIGINT, what was complete is published"),
+        (Self::TERMINATED, "stopped by SIGTERM, what was complete is published"),
     ];
 }
 
@@ -234,7 +240,7 @@ mod tests {
     #[test]
     fn every_code_is_listed_once_in_order() {
         let codes: Vec<u8> = ExitCodes::ALL.iter().map(|(code, _)| *code).collect();
-        assert_eq!(codes, (0..=7).collect::<Vec<u8>>());
+        assert_eq!(codes, (0..=7).chain([130, 143]).collect::<Vec<u8>>());
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::progress::LogWriter;
 const HELD_AT_WARN: [&str; 9] =
     ["axum", "h2", "hyper", "hyper_rustls", "hyper_util", "reqwest", "rustls", "tokio_rustls", "tower"];
 
+/// The target of errors and warnings that the summary of a run lists as well.
+pub const NOTICES: &str = "criteo_source::notice";
+
 /// How logs are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -36,6 +39,8 @@ pub struct LogOptions {
     pub verbose: u8,
     /// How often `-q` was given.
     pub quiet: u8,
+    /// Whether whoever reads the logs reads the summary as well: then its errors and warnings are logged with `-v` only.
+    pub without_notices: bool,
 }
 
 impl LogOptions {
@@ -55,7 +60,11 @@ impl LogOptions {
         let level = self.level();
         // Filters order by verbosity: the smaller one says less.
         let held = level.min(LevelFilter::WARN);
-        HELD_AT_WARN.into_iter().fold(Targets::new().with_default(level), |filter, name| filter.with_target(name, held))
+        let mut filter = Targets::new().with_default(level);
+        if self.without_notices && level <= LevelFilter::WARN {
+            filter = filter.with_target(NOTICES, LevelFilter::OFF);
+        }
+        HELD_AT_WARN.into_iter().fold(filter, |filter, name| filter.with_target(name, held))
     }
 }
 
@@ -83,7 +92,7 @@ mod tests {
     use super::*;
 
     fn options(verbose: u8, quiet: u8) -> LogOptions {
-        LogOptions { format: LogFormat::Text, verbose, quiet }
+        LogOptions { format: LogFormat::Text, verbose, quiet, without_notices: false }
     }
 
     #[test]
@@ -98,6 +107,16 @@ mod tests {
             LevelFilter::TRACE,
         ];
         assert_eq!(levels.map(LogOptions::level), expected);
+    }
+
+    #[test]
+    fn errors_that_the_summary_repeats_on_the_same_terminal_are_logged_when_asked_for() {
+        let shown = |verbose, without_notices| {
+            let filter = LogOptions { without_notices, ..options(verbose, 0) }.filter();
+            assert!(filter.would_enable("criteo_source::http", &Level::ERROR));
+            filter.would_enable(NOTICES, &Level::ERROR)
+        };
+        assert_eq!([shown(0, false), shown(0, true), shown(1, true)], [true, false, true]);
     }
 
     #[test]

@@ -118,8 +118,7 @@ fn the_page_of_exit_codes_is_that_of_the_program() {
         "\nWhere several things went wrong: output that cannot be written (6), a signal, and a passed deadline (5) decide,\n\
          because they concern everything that was still to come. Otherwise the run is partial (4) if anything was\n\
          published; if nothing was, a refusal (3) says most, then an outage (5).\n\n\
-         A run that a signal stopped, and that was not complete by then, exits with 128 and the signal's number: 130 for\n\
-         SIGINT, 143 for SIGTERM. A second signal ends the process at once.\n",
+         A run that a signal stopped, and that was complete by then, exits with 0. A second signal ends the process at once.\n",
     );
     check_page("exit-codes.md", &page);
 }

@@ -86,7 +86,7 @@ async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
             init::run(path)?;
             match global.format {
                 Format::Json => println!("{}", json!({ "command": "init", "outcome": "ok", "path": path })),
-                _ => println!("wrote {}; next: set the credentials and run `criteo-source pull`", path.display()),
+                _ => println!("wrote {}; next: set the credentials and run `criteo-source check`", path.display()),
             }
             Ok(Ended::DONE)
         }

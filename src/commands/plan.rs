@@ -57,10 +57,16 @@ pub async fn run(scope: Scope, global: &GlobalOptions, run_id: &str) -> Result<E
     let forecasts = planner.forecasts(&plan);
     let calls = planned_calls(&plan, &forecasts);
     warnings.extend(plan.notices.iter().cloned());
+    let errors: Vec<Notice> = portfolio.absent().collect();
+    // The run itself would end like this: whoever it is configured for would be missing.
+    let (outcome, ended) = match errors.as_slice() {
+        [] => (Outcome::Ok, Ended::DONE),
+        _ => (Outcome::Partial, Ended { exit_code: ErrorKind::Partial.exit_code() }),
+    };
     let document = PlanDocument {
         run_id: run_id.to_owned(),
         command: "plan",
-        outcome: Outcome::Ok,
+        outcome,
         scope: verb,
         advertisers: portfolio.ids().map(str::to_owned).collect(),
         tables: forecasts,
@@ -68,7 +74,7 @@ pub async fn run(scope: Scope, global: &GlobalOptions, run_id: &str) -> Result<E
         minutes: minutes(calls),
         resumed_partitions: plan.resumed_partitions,
         warnings,
-        errors: portfolio.absent().collect(),
+        errors,
     };
     match global.format {
         Format::Json => {
@@ -77,7 +83,7 @@ pub async fn run(scope: Scope, global: &GlobalOptions, run_id: &str) -> Result<E
         }
         _ => print_text(&render(&document)),
     }
-    Ok(Ended::DONE)
+    Ok(ended)
 }
 
 /// Minutes that the quotas alone make it last; the answers' own time comes on top.
@@ -106,8 +112,10 @@ fn render(plan: &PlanDocument) -> String {
         minutes => format!("at least {minutes} minutes under the quota"),
     };
     line(&mut text, &format!("{report} report calls and {default} other calls, {duration}"));
-    for notice in plan.warnings.iter().chain(&plan.errors) {
-        line(&mut text, &format!("warning[{}]: {}", notice.code, notice.message));
+    for (kind, notices) in [("warning", &plan.warnings), ("error", &plan.errors)] {
+        for notice in notices {
+            line(&mut text, &format!("{kind}[{}]: {}", notice.code, notice.message));
+        }
     }
     text
 }

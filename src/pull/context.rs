@@ -13,6 +13,7 @@ use crate::criteo::{CriteoClient, FetchError, FetchErrorKind};
 use crate::dates::DateRange;
 use crate::error::ErrorKind;
 use crate::ledger::Ledger;
+use crate::logging::NOTICES;
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -133,7 +134,7 @@ impl Run {
 
     /// Something is missing from what was to be published.
     pub(super) fn fail(&self, kind: ErrorKind, notice: Notice) {
-        tracing::error!(code = %notice.code, table = notice.table, "{}", notice.message);
+        tracing::error!(target: NOTICES, code = %notice.code, table = notice.table, "{}", notice.message);
         self.state().failures.push(Failure { kind, notice });
     }
 
@@ -149,7 +150,7 @@ impl Run {
 
     /// Something a person should know.
     pub(super) fn warn(&self, notice: Notice) {
-        tracing::warn!(code = %notice.code, table = notice.table, "{}", notice.message);
+        tracing::warn!(target: NOTICES, code = %notice.code, table = notice.table, "{}", notice.message);
         let mut state = self.state();
         if !state.warnings.contains(&notice) {
             state.warnings.push(notice);

@@ -134,7 +134,7 @@ fn the_help_names_every_exit_code_and_every_variable() {
     let ended = Program::at(folder.path()).words("--help").run();
     assert_eq!(ended.code, 0);
     for (code, meaning) in criteo_source::error::ExitCodes::ALL {
-        assert!(ended.stdout.contains(&format!("{code}  {meaning}")), "{code}");
+        assert!(ended.stdout.contains(&format!("{code:>3}  {meaning}")), "{code}");
     }
     for variable in ["CRITEO_CLIENT_ID", "CRITEO_CLIENT_SECRET", "CRITEO_REFRESH_TOKEN", "CRITEO_API_URL"] {
         assert!(ended.stdout.contains(variable), "{variable}");
