@@ -63,10 +63,11 @@ impl Launch {
         let _lock = RunLock::acquire(&store, run_id, self.command, self.clock.now())?;
         store.sweep()?;
         let ledger = Ledger::open(&store)?;
-        let portfolio = Portfolio::fetch(&connection.client, &self.settings.advertisers)
-            .await
-            .map_err(|error| portfolio_error(&error))?;
-        portfolio.require_someone()?;
+        let portfolio = Portfolio::fetch(&connection.client, &self.settings.advertisers).await;
+        let portfolio = portfolio.map_err(|error| portfolio_error(&error));
+        let portfolio = portfolio.and_then(|portfolio| portfolio.require_someone().map(|()| portfolio));
+        // A typing error in the credentials leaves no folder behind.
+        let portfolio = portfolio.inspect_err(|_| store.abandon())?;
         let run = Run::new(RunParts {
             id: run_id.to_owned(),
             api_version: connection.api_version.clone(),

@@ -62,12 +62,15 @@ impl From<StoreError> for Error {
 pub struct Store {
     root: Arc<PathBuf>,
     staged: Arc<AtomicU64>,
+    /// There was no such folder before.
+    is_new: bool,
 }
 
 impl Store {
     /// The output folder at `root`, made if it is missing, proved writable by writing.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let store = Self { root: Arc::new(root.to_owned()), staged: Arc::default() };
+        let is_new = !root.exists();
+        let store = Self { root: Arc::new(root.to_owned()), staged: Arc::default(), is_new };
         create_folder(&store.path(STAGING_FOLDER))?;
         drop(store.stage()?);
         Ok(store)
@@ -75,7 +78,17 @@ impl Store {
 
     /// The output folder at `root` as it is, for reading only: nothing is made.
     pub fn read_only(root: &Path) -> Self {
-        Self { root: Arc::new(root.to_owned()), staged: Arc::default() }
+        Self { root: Arc::new(root.to_owned()), staged: Arc::default(), is_new: false }
+    }
+
+    /// Nothing came of it: removes the folder if it was made for this run and holds nothing but an empty ledger. Only the
+    /// holder of the run lock may call this.
+    pub fn abandon(&self) {
+        if self.is_new {
+            // What cannot be removed is an empty folder, and does no harm.
+            let _ = fs::remove_dir_all(self.path(LEDGER_FOLDER));
+            let _ = fs::remove_dir(&*self.root);
+        }
     }
 
     /// The folder itself.
