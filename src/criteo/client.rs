@@ -70,6 +70,11 @@ impl FetchError {
         self.kind
     }
 
+    /// Whether Criteo failed on the request (5xx): another one may well be answered.
+    pub fn is_server_error(&self) -> bool {
+        self.source.status().is_some_and(|status| status.is_server_error())
+    }
+
     /// Criteo's identifier of the request, for their support.
     pub fn trace_id(&self) -> Option<&str> {
         self.source.problem().and_then(Problem::trace_id)

@@ -67,6 +67,8 @@ struct State {
     /// for again because of a cap once at most.
     answered: Vec<(DateRange, u64)>,
     suspects: usize,
+    /// A window had no answer.
+    had_outage: bool,
 }
 
 /// Whether Criteo is there at all.
@@ -124,13 +126,18 @@ impl TablePull<'_> {
         }
     }
 
+    /// Advertisers to ask for.
+    fn advertisers(&self) -> Vec<String> {
+        self.run.advertisers_of(self.table.endpoint)
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What earlier runs recorded of this table's rows, and which advertisers Criteo's totals name.
     fn density(&self) -> Density {
-        let mut density = Density::recorded(&self.run.ledger(), &self.table.name, &self.run.advertisers());
+        let mut density = Density::recorded(&self.run.ledger(), &self.table.name, &self.advertisers());
         let state = self.state();
         if self.fetch.has_day() && !state.known.is_empty() {
             let activity = state.totals.iter().map(|(day, sums)| (*day, sums.advertisers()));
@@ -197,7 +204,7 @@ impl TablePull<'_> {
     fn differences(&self, days: DateRange, pulled: &Pulled) -> DifferencesByDay {
         let Some(query) = self.totals.as_ref().filter(|_| self.fetch.has_day()) else { return BTreeMap::new() };
         let state = self.state();
-        let advertisers = self.run.advertisers();
+        let advertisers = self.advertisers();
         let nothing = Sums::default();
         let mut differences = BTreeMap::new();
         for day in days.days().filter(|day| state.known.contains(day)) {
@@ -217,7 +224,7 @@ impl TablePull<'_> {
         let Some(query) = &self.totals else { return };
         let fetch = ReportFetch::of(self.run, &query.table, &query.layout);
         // One row a day and advertiser.
-        let mut queue = WindowQueue::new(days.clone(), fetch.limits(), Density::at_most(1, &self.run.advertisers()));
+        let mut queue = WindowQueue::new(days.clone(), fetch.limits(), Density::at_most(1, &self.advertisers()));
         let mut calls = 0;
         while let Some(window) = queue.next_window() {
             match fetch.whole(window, queue.expected_rows(window)).await {
@@ -271,7 +278,13 @@ impl TablePull<'_> {
                 if error.kind() == FetchErrorKind::Unavailable && window.len_days() > 1 =>
             {
                 tracing::warn!(table = %self.table.name, %window, "no answer; asking for fewer days");
-                queue.put_back(window, None);
+                // First a single day, of which `fetch` finds out whether one advertiser is to blame; then halves.
+                let is_first = !std::mem::replace(&mut self.state().had_outage, true);
+                if is_first {
+                    queue.put_back_newest_first(window);
+                } else {
+                    queue.put_back(window, None);
+                }
                 return Settled::NoAnswer;
             }
             Err(WindowFailure::Fetch(error)) => {
@@ -361,7 +374,7 @@ impl TablePull<'_> {
         let days = self.state().known.clone();
         for range in contiguous_ranges(&days) {
             let fetch = ReportFetch::of(self.run, &query.table, &query.layout);
-            let one_row_each = self.run.advertisers().len() as u64;
+            let one_row_each = self.advertisers().len() as u64;
             let pulled = match fetch.whole(range, Some(one_row_each)).await {
                 Ok(pulled) => pulled,
                 Err(failure) => {
@@ -376,7 +389,7 @@ impl TablePull<'_> {
             let state = self.state();
             state.published.range(range.from()..=range.to()).for_each(|(_, day)| sums.add(day));
             drop(state);
-            let advertisers = self.run.advertisers();
+            let advertisers = self.advertisers();
             let differences =
                 sums.only(&advertisers).differences(&totals.only(&advertisers), |column| query.is_exact(column));
             self.mark(range, &differences);

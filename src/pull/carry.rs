@@ -11,6 +11,7 @@ use std::fs::File;
 use chrono::NaiveDate;
 
 use super::context::Run;
+use crate::catalog::EndpointId;
 use crate::ledger::partition_path;
 use crate::store::Store;
 use crate::table::columns::Rows;
@@ -40,10 +41,10 @@ pub(super) struct Carry {
 }
 
 impl Carry {
-    /// As things are now in this run.
-    pub(super) fn of(run: &Run) -> Self {
+    /// As things are now in this run, for a report.
+    pub(super) fn of(run: &Run, endpoint: EndpointId) -> Self {
         Self {
-            asked: run.advertisers().into_iter().collect(),
+            asked: run.advertisers_of(endpoint).into_iter().collect(),
             configured: run.settings.advertisers.iter().cloned().collect(),
             currency: run.settings.currency.clone(),
             timezone: run.settings.timezone.name().to_owned(),

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, RwLock, Semaphore};
 
 use super::portfolio::Portfolio;
 use super::summary::{Failure, Notice, TableSummary};
-use crate::catalog::Table;
+use crate::catalog::{EndpointId, Table};
 use crate::clock::Clock;
 use crate::criteo::{CriteoClient, FetchError, FetchErrorKind};
 use crate::dates::DateRange;
@@ -58,6 +58,8 @@ struct State {
     failures: Vec<Failure>,
     warnings: Vec<Notice>,
     refused: BTreeSet<String>,
+    /// Advertisers for which a report has no answer, while it has for others.
+    unanswered: BTreeSet<(EndpointId, String)>,
     resumed: u64,
     stopping: bool,
 }
@@ -118,9 +120,26 @@ impl Run {
         self.portfolio.ids().filter(|id| !state.refused.contains(*id)).map(str::to_owned).collect()
     }
 
-    /// Advertisers that were refused during this run.
-    pub(super) fn refused(&self) -> Vec<String> {
-        self.state().refused.iter().cloned().collect()
+    /// Advertisers to ask a report for: [`Run::advertisers`], without those for which it had no answer.
+    pub(super) fn advertisers_of(&self, endpoint: EndpointId) -> Vec<String> {
+        let left_out = self.left_out(endpoint);
+        self.portfolio.ids().filter(|id| !left_out.contains(*id)).map(str::to_owned).collect()
+    }
+
+    /// Advertisers that were refused during this run, or for which this report had no answer.
+    pub(super) fn left_out(&self, endpoint: EndpointId) -> BTreeSet<String> {
+        let state = self.state();
+        let unanswered = state.unanswered.iter().filter(|(of, _)| *of == endpoint).map(|(_, id)| id.clone());
+        state.refused.iter().cloned().chain(unanswered).collect()
+    }
+
+    /// A report has no answer for an advertiser: it is left out of that report from now on, and reported once.
+    pub(super) fn leave_out(&self, endpoint: EndpointId, advertiser: &str, table: &str, error: &FetchError) {
+        if self.state().unanswered.insert((endpoint, advertiser.to_owned())) {
+            let message = format!("{}; the report is answered for other advertisers, which go on", error.message());
+            let notice = Notice::new("advertiser_unavailable", message).table(table).advertiser(advertiser);
+            self.fail(ErrorKind::Partial, notice.trace(error.trace_id()));
+        }
     }
 
     /// An advertiser was refused: it is left out from now on, and reported once.

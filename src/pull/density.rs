@@ -194,12 +194,11 @@ impl Density {
             let share = rate * u128::from(expected) / (u128::from(total) * u128::from(THOUSANDTHS));
             let share = u64::try_from(share).unwrap_or(u64::MAX);
             filled += share;
-            match groups.last_mut().filter(|_| filled <= target_rows) {
-                Some(group) => group.push(id.clone()),
-                None => {
-                    groups.push(vec![id.clone()]);
-                    filled = share;
-                }
+            if let Some(group) = groups.last_mut().filter(|_| filled <= target_rows) {
+                group.push(id.clone());
+            } else {
+                groups.push(vec![id.clone()]);
+                filled = share;
             }
         }
         groups

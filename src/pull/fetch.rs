@@ -140,6 +140,11 @@ impl<'r> ReportFetch<'r> {
         self.caps.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).proven()
     }
 
+    /// Advertisers to ask for.
+    fn advertisers(&self) -> Vec<String> {
+        self.run.advertisers_of(self.table.endpoint)
+    }
+
     /// How long its windows may be.
     pub fn limits(&self) -> WindowLimits {
         WindowLimits::of(&self.table, self.run.client.row_cap(self.table.endpoint))
@@ -148,27 +153,29 @@ impl<'r> ReportFetch<'r> {
     /// All rows of a window. Where rows do not carry their day, all are taken as of its first: a table is then asked for
     /// one day at a time, and totals of a range come as one sum.
     pub async fn window(&self, asked: &Asked) -> Result<Pulled, WindowFailure> {
-        let advertisers = self.run.advertisers();
+        let advertisers = self.advertisers();
         let mut parts = Vec::new();
         for group in &asked.groups {
             let group: Vec<String> = group.iter().filter(|id| advertisers.contains(id)).cloned().collect();
             parts.extend(self.disclosed_parts(asked.days, &group));
         }
         if asked.groups.len() == 1 {
-            parts.iter_mut().for_each(|part| part.expected_rows = asked.expected_rows);
+            for part in &mut parts {
+                part.expected_rows = asked.expected_rows;
+            }
         }
         self.gather(parts, |part| self.part(part)).await
     }
 
     /// All rows of a window, of all advertisers at once.
     pub async fn whole(&self, days: DateRange, expected_rows: Option<u64>) -> Result<Pulled, WindowFailure> {
-        let asked = Asked { days, groups: vec![self.run.advertisers()], expected_rows };
+        let asked = Asked { days, groups: vec![self.advertisers()], expected_rows };
         self.window(&asked).await
     }
 
     /// All rows of one day, asked for in parts although the whole was answered.
     pub async fn in_parts(&self, day: DateRange, rows: u64) -> Result<Pulled, WindowFailure> {
-        let parts = self.disclosed_parts(day, &self.run.advertisers());
+        let parts = self.disclosed_parts(day, &self.advertisers());
         self.gather(parts, |part| Box::pin(self.cut(part, rows))).await
     }
 
@@ -195,8 +202,20 @@ impl<'r> ReportFetch<'r> {
         Ok(pulled)
     }
 
-    /// All rows of a part, cutting it as often as it takes.
+    /// All rows of a part, cutting it as often as it takes. Of a day that has no answer, the advertisers that have none
+    /// are found out, as long as there are others that have.
     fn part(&self, part: Part) -> BoxFuture<'_, Result<Pulled, WindowFailure>> {
+        Box::pin(async move {
+            match self.rows_of(part.clone()).await {
+                Err(WindowFailure::Fetch(error)) if may_be_the_advertiser(&error) && part.days.len_days() == 1 => {
+                    self.without_unanswered(part, error, false).await
+                }
+                outcome => outcome,
+            }
+        })
+    }
+
+    fn rows_of(&self, part: Part) -> BoxFuture<'_, Result<Pulled, WindowFailure>> {
         Box::pin(async move {
             match self.ask(&part).await {
                 Ok(ReportAnswer::Whole(report, memory)) if !self.is_suspect(report.rows) => Ok(Pulled {
@@ -366,6 +385,46 @@ impl<'r> ReportFetch<'r> {
         }
     }
 
+    /// A day of several advertisers has no answer. If one half of them has, those to blame are in the other half, and are
+    /// left out of this report from now on; if neither has, and nobody else had before (`is_alive`), Criteo has none for
+    /// anybody.
+    fn without_unanswered(
+        &self,
+        part: Part,
+        error: FetchError,
+        is_alive: bool,
+    ) -> BoxFuture<'_, Result<Pulled, WindowFailure>> {
+        Box::pin(async move {
+            let Some(halves) = part.advertiser_halves() else {
+                let [advertiser] = part.advertisers.as_slice() else { return Err(error.into()) };
+                if !is_alive {
+                    return Err(error.into());
+                }
+                self.run.leave_out(self.table.endpoint, advertiser, &self.table.name, &error);
+                return Ok(Pulled { calls: 1, ..Pulled::default() });
+            };
+            let mut pulled = Pulled { calls: 1, ..Pulled::default() };
+            let asked = stream::iter(halves).map(|half| async move {
+                let mut answer = self.rows_of(half.clone()).await;
+                if let Ok(pulled) = &mut answer {
+                    pulled.memory = None;
+                }
+                (half, answer)
+            });
+            let answers: Vec<_> = asked.buffered(CONCURRENT_PARTS).collect().await;
+            let is_alive = is_alive || answers.iter().any(|(_, answer)| answer.is_ok());
+            for (half, answer) in answers {
+                pulled.add(match answer {
+                    Err(WindowFailure::Fetch(error)) if is_alive && may_be_the_advertiser(&error) => {
+                        self.without_unanswered(half, error, true).await?
+                    }
+                    answer => answer?,
+                });
+            }
+            Ok(pulled)
+        })
+    }
+
     /// At least one advertiser of a part was refused: the halves tell who.
     async fn without_refused(&self, part: Part, error: FetchError) -> Result<Pulled, WindowFailure> {
         let mut pulled = Pulled { calls: 1, ..Pulled::default() };
@@ -378,4 +437,9 @@ impl<'r> ReportFetch<'r> {
         pulled.add(self.gather(halves, |half| self.part(half)).await?);
         Ok(pulled)
     }
+}
+
+/// Whether a request without some of its advertisers may have an answer.
+fn may_be_the_advertiser(error: &FetchError) -> bool {
+    error.kind() == FetchErrorKind::Unavailable && error.is_server_error()
 }

@@ -143,6 +143,13 @@ impl WindowQueue {
         self.density.learn(window, counts);
     }
 
+    /// A window was not answered: its newest day comes first, then the rest of it.
+    pub fn put_back_newest_first(&mut self, window: DateRange) {
+        let newest = DateRange::single(window.to());
+        let rest = window.to().pred_opt().and_then(|to| DateRange::new(window.from(), to));
+        self.pieces.extend(rest.into_iter().chain([newest]));
+    }
+
     /// A window had too many rows, or was never answered: it comes again in halves, a single day as it is. Where it had
     /// too many, `rows` tells how many there were at least, and further windows become shorter too.
     pub fn put_back(&mut self, window: DateRange, rows: Option<u64>) {

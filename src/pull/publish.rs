@@ -84,7 +84,7 @@ struct Publisher {
 impl Publisher {
     fn new(run: &Run, table: &Arc<Table>) -> Self {
         let settings = &run.settings;
-        let without_advertisers = run.refused();
+        let without_advertisers: Vec<String> = run.left_out(table.endpoint).into_iter().collect();
         let parameters = vec![
             (footer::CURRENCY, settings.currency.clone()),
             (footer::TIMEZONE, settings.timezone.name().to_owned()),
@@ -164,7 +164,7 @@ pub(super) async fn publish_days(
     pulled: PulledDays,
 ) -> bool {
     let (publisher, layout, days, calls) = (Publisher::new(run, table), Arc::clone(layout), pulled.days, pulled.calls);
-    let (store, carry) = (run.store.clone(), Carry::of(run));
+    let (store, carry) = (run.store.clone(), Carry::of(run, table.endpoint));
     let write = move || {
         let mut files = Vec::new();
         let mut told = Told::default();
@@ -223,15 +223,15 @@ fn tell(run: &Run, table: &Table, days: DateRange, told: Told) {
     }
     for advertiser in told.kept {
         let message = format!(
-            "advertiser {advertiser} can no longer be asked for; its rows stay as they were pulled before. Have its admin \
-             accept the consent link, or list in `advertisers` whom you want without it"
+            "advertiser {advertiser} could not be asked for; its rows stay as they were pulled before. If it withdrew its \
+             consent, have its admin accept the consent link, or list in `advertisers` whom you want without it"
         );
         run.warn(Notice::new("rows_kept", message).table(&table.name).advertiser(&advertiser));
     }
     for (day, reason) in told.left {
         let message = format!(
-            "the file stays as it was, because it has rows of an advertiser that can no longer be asked for, and \
-             {reason}; have its admin accept the consent link, or list in `advertisers` whom you want without it"
+            "the file stays as it was, because it has rows of an advertiser that could not be asked for, and {reason}; if \
+             it withdrew its consent, have its admin accept the consent link, or list in `advertisers` whom you want"
         );
         let notice = Notice::new("not_refreshed", message).table(&table.name).days(DateRange::single(day));
         run.fail(ErrorKind::Partial, notice);

@@ -184,7 +184,7 @@ mod tests {
     }
 
     /// Cuts as `analytics` does, with `rows` giving the rows of each (advertiser, ad set); returns how often each was asked for whole.
-    fn asked(part: &Part, world: &[Vec<u64>], cap: u64, covered: &mut Vec<(usize, usize)>) -> Result<(), Part> {
+    fn asked(part: &Part, world: &[Vec<u64>], cap: u64, covered: &mut Vec<(usize, usize)>) -> Result<(), Box<Part>> {
         let advertisers: Vec<usize> = part.advertisers.iter().map(|id| id.parse().expect("a number")).collect();
         let wanted = |ad_set: usize| part.ad_sets.as_ref().is_none_or(|ids| ids.contains(&ad_set.to_string()));
         let pairs: Vec<(usize, usize)> = advertisers
@@ -201,7 +201,7 @@ mod tests {
         let parts = match part.halves() {
             Some(halves) => halves,
             None if part.ad_sets.is_none() && ids(advertisers[0]).len() > 1 => part.by_ad_sets(ids(advertisers[0])),
-            None => return Err(part.clone()),
+            None => return Err(Box::new(part.clone())),
         };
         parts.iter().try_for_each(|part| asked(part, world, cap, covered))
     }

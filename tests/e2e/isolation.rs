@@ -182,28 +182,6 @@ fn a_table_that_fails_for_good_leaves_the_others_and_the_next_pull_heals_exactly
 }
 
 #[test]
-fn an_advertiser_that_criteo_cannot_answer_for_fails_its_tables_and_no_other() {
-    let (account, _) = restated();
-    let before = files::everything(&account.output());
-    account.set_faults([format!("http-500@statistics/report#{}", account.advertisers()[0])]);
-    let document = account.run(&format!("{LINE} --force")).expect(4);
-    assert_eq!(
-        program::partitions(&document, "errors"),
-        partitions(&["ad_statistics_daily"], "2026-11-08", "2026-11-09"),
-        "{document}"
-    );
-    for ((table, date), rows) in files::everything(&account.output()) {
-        if table == "ad_statistics_daily" {
-            assert_eq!(rows, before[&(table, date)], "{date}");
-        } else {
-            let truth = contract(&table).rows(&account.sandbox, Asked::of(&account.advertisers(), date));
-            assert_eq!(rows, truth, "{table} {date}");
-        }
-    }
-    files::assert_tidy(&account.output());
-}
-
-#[test]
 fn a_day_that_criteo_cannot_answer_for_is_named_and_the_others_are_published() {
     let bad = day("2026-11-03");
     let scripted = Scripted::start(move |asked| {
@@ -226,4 +204,35 @@ fn a_day_that_criteo_cannot_answer_for_is_named_and_the_others_are_published() {
     expected.retain(|date| *date != bad);
     assert_eq!(files::dates(&scripted.output(), "transactions"), expected);
     files::assert_tidy(&scripted.output());
+}
+
+#[test]
+fn an_advertiser_for_which_a_report_has_no_answer_is_found_out_and_the_others_go_on() {
+    let (account, old) = restated();
+    let lost = account.advertisers()[0].clone();
+    account.set_faults([format!("http-500@statistics/report#{lost}")]);
+    let document = account.run(&format!("{LINE} --force")).expect(4);
+    assert_eq!(program::codes(&document, "errors"), ["advertiser_unavailable"], "{document}");
+    assert_eq!(document["errors"][0]["advertiser_id"], json!(lost), "{document}");
+    let others: Vec<String> = account.advertisers().into_iter().filter(|id| *id != lost).collect();
+    for (table, date) in partitions(&TABLES, "2026-11-08", "2026-11-09") {
+        let now = files::read(&account.output(), &table, date);
+        if table == "ad_statistics_daily" {
+            let truth = contract(&table).rows(&account.sandbox, Asked::of(&others, date));
+            assert_eq!(rows_of(now.content(), &lost, false), truth, "{table} {date} of the others");
+            let kept = rows_of(old(&table, date), &lost, true);
+            assert_eq!(rows_of(now.rows, &lost, true), kept, "{table} {date} of {lost}");
+        } else {
+            let truth = contract(&table).rows(&account.sandbox, Asked::of(&account.advertisers(), date));
+            assert_eq!(now.content(), truth, "{table} {date}: another report has its answer");
+        }
+    }
+    // The next run asks again for exactly the days that lack somebody.
+    account.heal();
+    let document = account.run(LINE).expect(0);
+    assert_eq!(document["resumed_partitions"], json!(4), "{document}");
+    for date in days("2026-11-08", "2026-11-09") {
+        let truth = contract("ad_statistics_daily").rows(&account.sandbox, Asked::of(&account.advertisers(), date));
+        assert_eq!(files::read(&account.output(), "ad_statistics_daily", date).content(), truth, "{date}");
+    }
 }
