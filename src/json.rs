@@ -18,7 +18,7 @@ pub const MAX_VALUES: usize = 2_000_000;
 const MANY_MEMBERS: usize = 16;
 
 /// Why a slice could not be read as JSON.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
     /// The slice ended inside a value: more bytes may complete it.
     #[error("the JSON ends too early")]
@@ -119,14 +119,33 @@ pub enum Scalar<'a> {
 /// A position in a slice of JSON.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
-    bytes: &'a [u8],
+    /// As much of the slice as is UTF-8, checked once for all strings in it.
+    text: &'a str,
     position: usize,
+    /// What it means to arrive at the end of `text`.
+    end: JsonError,
 }
 
 impl<'a> Cursor<'a> {
     /// Starts at `position` of `bytes`.
     pub fn new(bytes: &'a [u8], position: usize) -> Self {
-        Self { bytes, position }
+        let (text, end) = match std::str::from_utf8(bytes) {
+            Ok(text) => (text, JsonError::Incomplete),
+            Err(error) => {
+                let offset = error.valid_up_to();
+                let end = match error.error_len() {
+                    // The first bytes of a character: the next piece of a body may complete it.
+                    None => JsonError::Incomplete,
+                    Some(_) => JsonError::Invalid { offset, reason: "the text is not UTF-8" },
+                };
+                (std::str::from_utf8(&bytes[..offset]).unwrap_or_default(), end)
+            }
+        };
+        Self { text, position, end }
+    }
+
+    fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
     }
 
     /// Offset of the next unread byte.
@@ -145,26 +164,29 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves past white space.
+    #[inline]
     pub fn skip_whitespace(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.position) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes().get(self.position) {
             self.position += 1;
         }
     }
 
     /// The next byte, left in place.
     pub fn peek(&self) -> Result<u8, JsonError> {
-        self.bytes.get(self.position).copied().ok_or(JsonError::Incomplete)
+        self.bytes().get(self.position).copied().ok_or(self.end)
     }
 
     /// The next byte after white space, left in place.
+    #[inline]
     pub fn peek_token(&mut self) -> Result<u8, JsonError> {
         self.skip_whitespace();
         self.peek()
     }
 
     /// Moves past `byte` if it is next.
+    #[inline]
     pub fn take(&mut self, byte: u8) -> bool {
-        let found = self.bytes.get(self.position) == Some(&byte);
+        let found = self.bytes().get(self.position) == Some(&byte);
         self.position += usize::from(found);
         found
     }
@@ -179,9 +201,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves past `literal` if it is next, byte for byte: how a predicted `"Key":` is recognised.
+    #[inline]
     pub fn take_literal(&mut self, literal: &[u8]) -> bool {
         let end = self.position + literal.len();
-        let found = self.bytes.get(self.position..end) == Some(literal);
+        let found = self.bytes().get(self.position..end) == Some(literal);
         if found {
             self.position = end;
         }
@@ -198,38 +221,53 @@ impl<'a> Cursor<'a> {
         Ok(key)
     }
 
+    /// A string without escapes that begins right here, between its quotes; where there is none, or it is not whole, the
+    /// cursor stays. Nearly every value of a report is one, and this is the short way to it.
+    #[inline]
+    pub fn plain_string(&mut self) -> Option<&'a str> {
+        if self.bytes().get(self.position) != Some(&b'"') {
+            return None;
+        }
+        let start = self.position + 1;
+        let end = find_special(self.bytes(), start)?;
+        if self.bytes()[end] != b'"' {
+            return None;
+        }
+        let text = self.text.get(start..end)?;
+        self.position = end + 1;
+        Some(text)
+    }
+
     /// A string, the cursor standing on its opening quote.
     pub fn string(&mut self) -> Result<RawText<'a>, JsonError> {
         let start = self.position + 1;
         let mut at = start;
         let mut escaped = false;
         loop {
-            let byte = *self.bytes.get(at).ok_or(JsonError::Incomplete)?;
-            match byte {
+            at = find_special(self.bytes(), at).ok_or(self.end)?;
+            match self.bytes()[at] {
                 b'"' => break,
                 b'\\' => {
                     escaped = true;
                     at += self.escape_length(at)?;
                 }
-                0..0x20 => return Err(JsonError::Invalid { offset: at, reason: "a control character in a string" }),
-                _ => at += 1,
+                _ => return Err(JsonError::Invalid { offset: at, reason: "a control character in a string" }),
             }
         }
         self.position = at + 1;
-        let raw = &self.bytes[start..at];
-        let invalid = JsonError::Invalid { offset: start, reason: "a string is not UTF-8" };
-        let raw = std::str::from_utf8(raw).map_err(|_| invalid)?;
+        // Both ends stand at an ASCII character, hence at the boundary of one.
+        let raw = self.text.get(start..at).ok_or(self.end)?;
         Ok(RawText { raw, escaped })
     }
 
     /// Length of the escape at `at`, which must be a legal one.
     fn escape_length(&self, at: usize) -> Result<usize, JsonError> {
         let invalid = Err(JsonError::Invalid { offset: at, reason: "an unknown escape" });
-        match *self.bytes.get(at + 1).ok_or(JsonError::Incomplete)? {
+        match *self.bytes().get(at + 1).ok_or(self.end)? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(2),
             b'u' => {
                 for offset in 2..6 {
-                    if !self.bytes.get(at + offset).ok_or(JsonError::Incomplete)?.is_ascii_hexdigit() {
+                    if !self.bytes().get(at + offset).ok_or(self.end)?.is_ascii_hexdigit() {
                         return invalid;
                     }
                 }
@@ -254,29 +292,29 @@ impl<'a> Cursor<'a> {
             self.digits()?;
         }
         self.peek()?;
-        let digits = &self.bytes[start..self.position];
-        std::str::from_utf8(digits).map_err(|_| self.invalid("expected a number"))
+        self.text.get(start..self.position).ok_or(self.end)
     }
 
     fn digits(&mut self) -> Result<(), JsonError> {
         if !self.peek()?.is_ascii_digit() {
             return Err(self.invalid("expected a digit"));
         }
-        while self.bytes.get(self.position).is_some_and(u8::is_ascii_digit) {
+        while self.bytes().get(self.position).is_some_and(u8::is_ascii_digit) {
             self.position += 1;
         }
         Ok(())
     }
 
     fn literal(&mut self, literal: &'static [u8]) -> Result<(), JsonError> {
-        let rest = &self.bytes[self.position..];
+        let rest = &self.bytes()[self.position..];
         if rest.len() < literal.len() && literal.starts_with(rest) {
-            return Err(JsonError::Incomplete);
+            return Err(self.end);
         }
         if self.take_literal(literal) { Ok(()) } else { Err(self.invalid("expected a value")) }
     }
 
     /// The scalar that follows, or [`Scalar::Nested`] with the cursor left on its bracket.
+    #[inline]
     pub fn scalar(&mut self) -> Result<Scalar<'a>, JsonError> {
         Ok(match self.peek_token()? {
             b'"' => Scalar::Text(self.string()?),
@@ -301,7 +339,7 @@ impl<'a> Cursor<'a> {
                 continue;
             }
             loop {
-                let Some(&closer) = closers.last() else { return Ok(&self.bytes[start..self.position]) };
+                let Some(&closer) = closers.last() else { return Ok(&self.bytes()[start..self.position]) };
                 let next = self.peek_token()?;
                 if next != b',' && next != closer {
                     return Err(self.invalid("expected `,` or the end of the list"));
@@ -333,6 +371,31 @@ impl<'a> Cursor<'a> {
         closers.push(closer);
         Ok(true)
     }
+}
+
+/// The first quote, backslash or control character at or after `at`: where a string ends or needs a closer look.
+///
+/// Eight bytes at a time. In each test a byte's highest bit ends up set if the byte matches; a borrow may set it in later
+/// bytes too, so only the first is taken (Bit Twiddling Hacks, "Determine if a word has a byte less than n").
+#[inline]
+fn find_special(bytes: &[u8], mut at: usize) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    const fn is_below(word: u64, limit: u8) -> u64 {
+        word.wrapping_sub(ONES * limit as u64) & !word & HIGHS
+    }
+    while let Some((word, _)) = bytes.get(at..)?.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*word);
+        let quote = is_below(word ^ (ONES * b'"' as u64), 1);
+        let backslash = is_below(word ^ (ONES * b'\\' as u64), 1);
+        let found = quote | backslash | is_below(word, 0x20);
+        if found != 0 {
+            return Some(at + (found.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..)?;
+    rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).map(|position| at + position)
 }
 
 /// A parsed document: numbers keep their digits, objects their order.
@@ -603,6 +666,40 @@ mod tests {
                 assert_eq!(reason(&format!("{{{members},\"{repeated}\":1}}")), twice, "{repeated} of {count}");
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn the_end_of_a_string_is_found_wherever_it_stands(text in r#"[a-zé😀\x00-\x1f"\\\\!#\[\]~]{0,40}"#, at in 0_usize..50) {
+            let slowly = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+            let expected = text.as_bytes().get(at..).and_then(|rest| Some(at + rest.iter().position(slowly)?));
+            prop_assert_eq!(find_special(text.as_bytes(), at), expected);
+        }
+
+        #[test]
+        fn bytes_that_are_not_utf8_are_refused_unless_more_may_complete_them(bytes in prop::collection::vec(any::<u8>(), 0..6)) {
+            let document = [b"[\"".as_slice(), &bytes, b"\"]"].concat();
+            let theirs = serde_json::from_slice::<serde_json::Value>(&document);
+            prop_assert_eq!(Json::parse(&document).is_ok(), theirs.is_ok());
+        }
+    }
+
+    #[test]
+    fn a_plain_string_is_taken_only_when_it_is_whole_and_has_no_escapes() {
+        let mut cursor = Cursor::new("\"é: 1.50\" ".as_bytes(), 0);
+        assert_eq!((cursor.plain_string(), cursor.position()), (Some("é: 1.50"), 10));
+        for text in ["\"12", "\"a\\n\"", "\"a\nb\"", " \"a\"", "1", ""] {
+            let mut cursor = Cursor::new(text.as_bytes(), 0);
+            assert_eq!((cursor.plain_string(), cursor.position()), (None, 0), "{text}");
+        }
+    }
+
+    #[test]
+    fn half_a_character_at_the_end_is_incomplete_and_a_broken_one_is_not_json() {
+        assert_eq!(Json::parse(b"[\"\xC3"), Err(JsonError::Incomplete));
+        let broken = JsonError::Invalid { offset: 2, reason: "the text is not UTF-8" };
+        assert_eq!(Json::parse(b"[\"\xC3\"]"), Err(broken));
+        assert_eq!(Json::parse(b"\xFF"), Err(JsonError::Invalid { offset: 0, reason: "the text is not UTF-8" }));
     }
 
     #[test]

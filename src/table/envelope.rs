@@ -91,8 +91,10 @@ impl Envelope {
         read_object: impl FnOnce(&mut Cursor<'a>, bool) -> Result<ObjectKind, StepError>,
     ) -> Result<Event, StepError> {
         cursor.skip_whitespace();
-        if cursor.peek().is_err() {
-            return Ok(Event::NeedMore);
+        match cursor.peek() {
+            Ok(_) => {}
+            Err(JsonError::Incomplete) => return Ok(Event::NeedMore),
+            Err(error) => return Err(error.into()),
         }
         let Some(&frame) = self.stack.last() else { return self.start(cursor) };
         match frame {
