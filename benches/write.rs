@@ -29,8 +29,9 @@ fn write(criterion: &mut Criterion) {
     group.bench_function("order of the primary key", |bencher| bencher.iter(|| black_box(rows).sorted(layout.keys())));
     let (order, _) = rows.sorted(layout.keys());
     group.bench_function("Parquet", |bencher| {
-        bencher
-            .iter(|| write_rows(&table, black_box(rows), &order, &provenance, Vec::new()).expect("memory is writable"));
+        bencher.iter(|| {
+            write_rows(&table, black_box(rows), &order, &[], &provenance, Vec::new()).expect("memory is writable")
+        });
     });
     group.finish();
 }

@@ -81,7 +81,10 @@ impl Pulled {
         let Some(advertiser) = layout.columns().position(|column| column.name == "advertiser_id") else {
             return RowCounts::new();
         };
-        let counts = |rows: &Rows| rows.columns()[advertiser].text_counts();
+        let counts = |rows: &Rows| {
+            let by_advertiser = rows.sums_by_text(advertiser, &[]);
+            by_advertiser.into_iter().map(|(id, count, _)| (id.to_owned(), count)).collect()
+        };
         self.partitions.iter().map(|(day, rows)| (*day, counts(rows))).collect()
     }
 

@@ -12,7 +12,7 @@ use chrono::NaiveDate;
 use crate::catalog::{Catalog, ColumnType, CustomReport, EndpointId, Extract, Grain, Table, TableOverrides};
 use crate::ledger::Difference;
 use crate::settings::Settings;
-use crate::table::columns::{ColumnBuffer, Rows, Value};
+use crate::table::columns::Rows;
 use crate::table::decode::ReportLayout;
 use crate::table::numeric::format_numeric;
 
@@ -35,24 +35,13 @@ impl Sums {
     /// The sums of one partition's rows, over the columns named.
     pub fn of_rows(layout: &ReportLayout, rows: &Rows, columns: &[String]) -> Self {
         let position = |name: &str| layout.columns().position(|column| column.name == name);
-        let buffers: Vec<(&String, &ColumnBuffer)> =
-            columns.iter().filter_map(|name| Some((name, &rows.columns()[position(name)?]))).collect();
+        let known: Vec<(&String, usize)> = columns.iter().filter_map(|name| Some((name, position(name)?))).collect();
+        let positions: Vec<usize> = known.iter().map(|(_, position)| *position).collect();
         let mut sums = Self::default();
-        let Some(advertiser) = position("advertiser_id").map(|index| &rows.columns()[index]) else { return sums };
-        for row in 0..rows.len() {
-            let Value::Text(id) = advertiser.get(row) else { continue };
-            let entry = match sums.0.get_mut(id) {
-                Some(entry) => entry,
-                None => sums.0.entry(id.to_owned()).or_default(),
-            };
-            entry.rows += 1;
-            for (name, buffer) in &buffers {
-                let value = billionths(buffer.get(row));
-                match entry.columns.get_mut(*name) {
-                    Some(sum) => *sum = sum.saturating_add(value),
-                    None => drop(entry.columns.insert((*name).clone(), value)),
-                }
-            }
+        let Some(advertiser) = position("advertiser_id") else { return sums };
+        for (id, rows, values) in rows.sums_by_text(advertiser, &positions) {
+            let columns = known.iter().zip(values).map(|((name, _), value)| ((*name).clone(), value)).collect();
+            sums.0.insert(id.to_owned(), AdvertiserSums { rows, columns });
         }
         sums
     }
@@ -104,14 +93,6 @@ impl Sums {
             }
         }
         differences
-    }
-}
-
-fn billionths(value: Value<'_>) -> i128 {
-    match value {
-        Value::Integer(value) => i128::from(value) * 1_000_000_000,
-        Value::Numeric(value) => value,
-        _ => 0,
     }
 }
 

@@ -33,6 +33,8 @@ pub const MAX_HELD_BYTES: usize = 256 << 20;
 const WEIGH_INTERVAL: u64 = 1 << 20;
 /// Longest key that is predicted for the next row.
 const MAX_PREDICTED_KEY: usize = 256;
+/// Bytes of the next chunk that are tried first to complete a piece: more than a row has.
+const LEAST_ADDED_BYTES: usize = 4096;
 /// Unknown field names remembered for the warning.
 const MAX_UNKNOWN_FIELDS: usize = 20;
 
@@ -168,18 +170,14 @@ pub struct ReportLayout {
     table: String,
     timezone: Tz,
     currency: String,
-    fields: Vec<FieldLayout>,
+    /// Criteo's names of the fields that are read.
+    fields: Vec<String>,
+    /// Fields of the primary key: a row without one cannot be told from others.
+    identifying: Vec<usize>,
     by_name: HashMap<String, usize>,
     columns: Vec<(Column, Filler)>,
     keys: Vec<usize>,
     day: DaySource,
-}
-
-#[derive(Debug)]
-struct FieldLayout {
-    name: String,
-    /// Part of the primary key: a row without it cannot be told from others.
-    identifies: bool,
 }
 
 /// Columns that are filled when the file is written, not from the response.
@@ -196,6 +194,7 @@ impl ReportLayout {
             timezone,
             currency: currency.to_owned(),
             fields: Vec::new(),
+            identifying: Vec::new(),
             by_name: HashMap::new(),
             columns: Vec::new(),
             keys: Vec::new(),
@@ -229,7 +228,10 @@ impl ReportLayout {
 
     fn field(&mut self, name: &str, identifies: bool) -> usize {
         let index = self.fields.len();
-        self.fields.push(FieldLayout { name: name.to_owned(), identifies });
+        self.fields.push(name.to_owned());
+        if identifies {
+            self.identifying.push(index);
+        }
         *self.by_name.entry(name.to_ascii_lowercase()).or_insert(index)
     }
 
@@ -313,7 +315,7 @@ pub struct ReportDecoder {
 impl ReportDecoder {
     /// A decoder for the answer to one request.
     pub fn new(layout: Arc<ReportLayout>, asked: Asked) -> Self {
-        let sink = Sink { partitions: BTreeMap::new(), rows: 0 };
+        let sink = Sink::default();
         let keys = KeyPrediction::default();
         Self {
             layout,
@@ -337,22 +339,48 @@ impl ReportDecoder {
 
     /// Takes the next piece of the body.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
-        self.buffer.extend_from_slice(chunk);
-        if self.buffer.len() < self.look_again_at {
-            return Ok(());
+        let mut rest = chunk;
+        while !self.buffer.is_empty() && !rest.is_empty() {
+            rest = self.complete_buffer(rest)?;
         }
-        let used = self.read_complete_pieces()?;
-        self.buffer.drain(..used);
-        self.consumed += used as u64;
-        if self.buffer.len() > MAX_PIECE_BYTES {
-            return Err(DecodeError::TooLarge { rows: self.sink.rows });
+        if !rest.is_empty() {
+            let used = self.read_complete_pieces(rest)?;
+            self.buffer.extend_from_slice(&rest[used..]);
         }
-        self.look_again_at = (self.buffer.len() + self.buffer.len() / 2).min(MAX_PIECE_BYTES);
+        self.check_size()?;
         if self.consumed >= self.weigh_at {
             self.weigh_at = self.consumed + WEIGH_INTERVAL;
             self.weigh()?;
         }
         Ok(())
+    }
+
+    /// Adds to the piece that the last chunk began only as much as may complete it, so that most of a body is read where
+    /// it lies. Returns what is still to be read.
+    fn complete_buffer<'c>(&mut self, chunk: &'c [u8]) -> Result<&'c [u8], DecodeError> {
+        let began = self.buffer.len();
+        let added = chunk.len().min(began.max(LEAST_ADDED_BYTES));
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.extend_from_slice(&chunk[..added]);
+        if buffer.len() < self.look_again_at {
+            self.buffer = buffer;
+            return Ok(&chunk[added..]);
+        }
+        let used = self.read_complete_pieces(&buffer)?;
+        if used >= began {
+            buffer.clear();
+            self.buffer = buffer;
+            return Ok(&chunk[used - began..]);
+        }
+        buffer.drain(..used);
+        self.buffer = buffer;
+        self.check_size()?;
+        Ok(&chunk[added..])
+    }
+
+    fn check_size(&self) -> Result<(), DecodeError> {
+        let is_too_large = self.buffer.len() > MAX_PIECE_BYTES;
+        if is_too_large { Err(DecodeError::TooLarge { rows: self.sink.rows }) } else { Ok(()) }
     }
 
     /// The body has ended.
@@ -367,21 +395,31 @@ impl ReportDecoder {
         }
         let Self { envelope, sink, keys, .. } = self;
         let (errors, warnings) = envelope.into_notices();
-        let Sink { partitions, rows } = sink;
+        let rows = sink.rows;
+        let partitions = sink.into_partitions();
         Ok(DecodedReport { partitions, rows, bytes, errors, warnings, unknown_fields: keys.unknown })
     }
 
     fn weigh(&self) -> Result<(), DecodeError> {
-        let held: usize = self.sink.partitions.values().map(Rows::held_bytes).sum();
+        let held: usize = self.sink.partitions.iter().map(|(_, rows)| rows.held_bytes()).sum();
         if held > self.max_held { Err(DecodeError::TooMuch { rows: self.sink.rows }) } else { Ok(()) }
     }
 
-    fn read_complete_pieces(&mut self) -> Result<usize, DecodeError> {
-        let Self { layout, asked, buffer, consumed, blank, envelope, keys, sink, .. } = self;
+    /// Reads what is complete in `bytes`, which follow those consumed so far, and returns how much that was.
+    fn read_complete_pieces(&mut self, bytes: &[u8]) -> Result<usize, DecodeError> {
+        let used = self.read_pieces(bytes)?;
+        self.consumed += used as u64;
+        let left = bytes.len() - used;
+        self.look_again_at = (left + left / 2).min(MAX_PIECE_BYTES);
+        Ok(used)
+    }
+
+    fn read_pieces(&mut self, bytes: &[u8]) -> Result<usize, DecodeError> {
+        let Self { layout, asked, consumed, blank, envelope, keys, sink, .. } = self;
         let mut cells: Vec<Option<Scalar<'_>>> = vec![None; layout.fields.len()];
+        let mut cursor = Cursor::new(bytes, 0);
         let mut used = 0;
         loop {
-            let mut cursor = Cursor::new(buffer, used);
             cursor.skip_whitespace();
             *blank += cursor.position() - used;
             if *blank > MAX_BLANK_BYTES {
@@ -408,7 +446,7 @@ impl ReportDecoder {
                 }
                 Ok(Event::NeedMore) | Err(StepError::Json(JsonError::Incomplete)) => return Ok(used),
                 Err(StepError::Json(JsonError::Invalid { offset, reason })) => {
-                    return Err(malformed(buffer, *consumed, offset, reason));
+                    return Err(malformed(bytes, *consumed, offset, reason));
                 }
                 Err(StepError::Json(JsonError::Unusable { offset, reason })) => {
                     let offset = *consumed + offset as u64;
@@ -420,9 +458,9 @@ impl ReportDecoder {
     }
 }
 
-fn malformed(buffer: &[u8], consumed: u64, offset: usize, reason: &'static str) -> DecodeError {
+fn malformed(bytes: &[u8], consumed: u64, offset: usize, reason: &'static str) -> DecodeError {
     if consumed + offset as u64 <= 3 {
-        return DecodeError::NotJson { excerpt: excerpt(&String::from_utf8_lossy(buffer)) };
+        return DecodeError::NotJson { excerpt: excerpt(&String::from_utf8_lossy(bytes)) };
     }
     DecodeError::Malformed { offset: consumed + offset as u64, reason }
 }
@@ -430,8 +468,16 @@ fn malformed(buffer: &[u8], consumed: u64, offset: usize, reason: &'static str) 
 /// The keys of the row before, in order: nearly always those of the next row.
 #[derive(Debug, Default)]
 struct KeyPrediction {
-    expected: Vec<(Vec<u8>, Option<usize>)>,
+    expected: Vec<ExpectedKey>,
     unknown: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+struct ExpectedKey {
+    /// The key as it stands between two values without white space: `,"Key":`.
+    literal: Vec<u8>,
+    raw: String,
+    field: Option<usize>,
 }
 
 impl KeyPrediction {
@@ -445,12 +491,15 @@ impl KeyPrediction {
     ) -> Result<ObjectKind, StepError> {
         cells.fill(None);
         cursor.expect(b'{', "expected an object")?;
-        if cursor.peek_token()? == b'}' {
-            cursor.take(b'}');
-            return Ok(ObjectKind::Row);
-        }
         for position in 0.. {
-            let field = self.key(cursor, layout, position)?;
+            let Some(field) = self.key(cursor, layout, position)? else { break };
+            if let Some(cell) = field.and_then(|field| cells.get_mut(field))
+                && cell.is_none()
+                && let Some(raw) = cursor.plain_string()
+            {
+                *cell = Some(Scalar::Text(RawText { raw, escaped: false }));
+                continue;
+            }
             let value = cursor.scalar()?;
             match (field, value) {
                 (Some(field), _) if cells[field].is_some() => {
@@ -468,45 +517,54 @@ impl KeyPrediction {
                 }
                 (None, _) => {}
             }
-            if !another_member(cursor)? {
-                break;
-            }
         }
         Ok(ObjectKind::Row)
     }
 
+    /// Reads the key at `position`, with the comma before it: `None` at the end of the object, else the key's field, if
+    /// it has one.
     fn key(
         &mut self,
         cursor: &mut Cursor<'_>,
         layout: &ReportLayout,
         position: usize,
-    ) -> Result<Option<usize>, StepError> {
-        cursor.skip_whitespace();
-        if let Some((literal, field)) = self.expected.get(position)
-            && cursor.take_literal(literal)
+    ) -> Result<Option<Option<usize>>, StepError> {
+        let expected = self.expected.get(position);
+        if let Some(expected) = expected
+            && cursor.take_literal(&expected.literal)
         {
-            return Ok(*field);
+            return Ok(Some(expected.field));
+        }
+        if !another_member(cursor, position)? {
+            return Ok(None);
         }
         let key = cursor.key()?;
+        if let Some(expected) = expected
+            && expected.raw == key.raw
+        {
+            return Ok(Some(expected.field));
+        }
         let name = key.resolve().ok_or_else(|| cursor.unusable("half of a surrogate pair in a key"))?;
         let field = layout.by_name.get(&name.to_ascii_lowercase()).copied();
         if field.is_none() && self.unknown.len() < MAX_UNKNOWN_FIELDS {
             self.unknown.insert(excerpt(&name));
         }
-        let literal = format!("\"{}\":", key.raw).into_bytes();
-        if literal.len() > MAX_PREDICTED_KEY {
+        let comma = if position > 0 { "," } else { "" };
+        let literal = format!("{comma}\"{}\":", key.raw).into_bytes();
+        let expected = ExpectedKey { literal, raw: key.raw.to_owned(), field };
+        if expected.literal.len() > MAX_PREDICTED_KEY {
             self.expected.truncate(position);
         } else if position < self.expected.len() {
-            self.expected[position] = (literal, field);
+            self.expected[position] = expected;
         } else if position == self.expected.len() && position <= 2 * layout.fields.len() {
-            self.expected.push((literal, field));
+            self.expected.push(expected);
         }
-        Ok(field)
+        Ok(Some(field))
     }
 
     /// Whether the unknown key at `position` is `rows`, in any case.
     fn is_rows(&mut self, position: usize) -> bool {
-        let is_rows = self.expected.get(position).is_some_and(|(key, _)| key.eq_ignore_ascii_case(b"\"rows\":"));
+        let is_rows = self.expected.get(position).is_some_and(|key| key.raw.eq_ignore_ascii_case("rows"));
         if is_rows {
             self.unknown.retain(|name| !name.eq_ignore_ascii_case("rows"));
             self.expected.clear();
@@ -515,20 +573,26 @@ impl KeyPrediction {
     }
 }
 
-/// After a member's value: past a comma (true) or past the closing brace (false).
-fn another_member(cursor: &mut Cursor<'_>) -> Result<bool, JsonError> {
+/// Before the member at `position`: past the comma, if there must be one (true), or past the closing brace (false).
+fn another_member(cursor: &mut Cursor<'_>, position: usize) -> Result<bool, JsonError> {
     match cursor.peek_token()? {
-        b',' => Ok(cursor.take(b',')),
         b'}' => Ok(!cursor.take(b'}')),
+        b',' if position > 0 => Ok(cursor.take(b',')),
+        _ if position == 0 => Ok(true),
         _ => Err(cursor.invalid("expected `,` or `}`")),
     }
 }
 
 /// Where rows go.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Sink {
-    partitions: BTreeMap<NaiveDate, Rows>,
+    /// Days, as they came; all texts are with the one at `current`.
+    partitions: Vec<(NaiveDate, Rows)>,
+    by_day: BTreeMap<NaiveDate, usize>,
+    current: usize,
     rows: u64,
+    /// How the row before spelled its day, and which that is: nearly always the next row's too.
+    last_day: Option<(String, NaiveDate)>,
 }
 
 impl Sink {
@@ -536,13 +600,52 @@ impl Sink {
         self.rows += 1;
         let row = RowContext { layout, asked, cells, row: self.rows };
         row.check_identified()?;
-        let day = row.day()?;
-        let rows = self.partitions.entry(day).or_insert_with(|| layout.empty_rows());
+        let day = self.day(&row)?;
+        let rows = self.rows_of(day, layout);
         for (index, (column, filler)) in layout.columns.iter().enumerate() {
             row.store(rows, index, column, *filler, day)?;
         }
         rows.finish_row();
         Ok(())
+    }
+
+    /// The rows of `day`, which become the current ones.
+    fn rows_of(&mut self, day: NaiveDate, layout: &ReportLayout) -> &mut Rows {
+        let Self { partitions, by_day, current, .. } = self;
+        if partitions.get(*current).is_none_or(|(known, _)| *known != day) {
+            let next = *by_day.entry(day).or_insert_with(|| {
+                partitions.push((day, layout.empty_rows()));
+                partitions.len() - 1
+            });
+            if let Ok([(_, rows), (_, next)]) = partitions.get_disjoint_mut([*current, next]) {
+                next.take_texts(rows);
+            }
+            *current = next;
+        }
+        &mut partitions[*current].1
+    }
+
+    /// Rows by day, all with the texts that were collected.
+    fn into_partitions(self) -> BTreeMap<NaiveDate, Rows> {
+        let Self { mut partitions, current, .. } = self;
+        let (before, rest) = partitions.split_at_mut(current);
+        if let Some(((_, rows), after)) = rest.split_first_mut() {
+            rows.share_texts(before.iter_mut().chain(after).map(|(_, rows)| rows));
+        }
+        partitions.iter_mut().for_each(|(_, rows)| rows.shrink());
+        partitions.into_iter().collect()
+    }
+
+    fn day(&mut self, row: &RowContext<'_, '_>) -> Result<NaiveDate, DecodeError> {
+        let text = row.day_text();
+        if let (Some(text), Some((spelling, day))) = (text, &self.last_day)
+            && text == spelling
+        {
+            return Ok(*day);
+        }
+        let day = row.day()?;
+        self.last_day = text.map(|text| (text.to_owned(), day));
+        Ok(day)
     }
 }
 
@@ -556,15 +659,22 @@ struct RowContext<'r, 'a> {
 
 impl RowContext<'_, '_> {
     fn check_identified(&self) -> Result<(), DecodeError> {
-        let missing =
-            self.layout.fields.iter().zip(self.cells).find(|(field, cell)| field.identifies && cell.is_none());
-        match missing {
+        match self.layout.identifying.iter().find(|&&field| self.cells[field].is_none()) {
             None => Ok(()),
-            Some((field, _)) => Err(DecodeError::MissingField {
+            Some(&field) => Err(DecodeError::MissingField {
                 table: self.layout.table.clone(),
                 row: self.row,
-                field: field.name.clone(),
+                field: self.layout.fields[field].clone(),
             }),
+        }
+    }
+
+    /// The field that the day is read from, as it stands, where that alone decides the day.
+    fn day_text(&self) -> Option<&str> {
+        let (DaySource::Date(field) | DaySource::Instant(field)) = self.layout.day else { return None };
+        match self.cells[field] {
+            Some(Scalar::Text(text)) if !text.escaped => Some(text.raw),
+            _ => None,
         }
     }
 
@@ -590,7 +700,7 @@ impl RowContext<'_, '_> {
             _ => None,
         };
         let text = text.unwrap_or_default();
-        WireTime::parse(&text).ok_or_else(|| self.misfit(&self.layout.fields[field].name, &text, "not a date"))
+        WireTime::parse(&text).ok_or_else(|| self.misfit(&self.layout.fields[field], &text, "not a date"))
     }
 
     fn store(
@@ -607,11 +717,18 @@ impl RowContext<'_, '_> {
                 let value = self.asked.disclosed.map_or(Value::Null, Value::Boolean);
                 return self.put(rows, index, column, value);
             }
-            Filler::Field(field) | Filler::Currency(field) => self.cells[field],
+            Filler::Field(field) | Filler::Currency(field) => &self.cells[field],
         };
         match cell {
             Some(Scalar::Text(RawText { raw, .. }) | Scalar::Number(raw)) if raw.len() > MAX_TEXT_BYTES => {
                 Err(self.misfit(&column.name, raw, &format!("longer than {MAX_TEXT_BYTES} bytes")))
+            }
+            Some(Scalar::Text(RawText { raw, escaped: false })) if !raw.is_empty() => {
+                if store_plain(rows, index, &column.column_type, raw) {
+                    return Ok(());
+                }
+                let value = self.text_value(column, raw)?;
+                self.put(rows, index, column, value)
             }
             Some(Scalar::Text(text)) if !text.raw.is_empty() => {
                 let resolved = text.resolve();
@@ -620,7 +737,7 @@ impl RowContext<'_, '_> {
                 self.put(rows, index, column, value)
             }
             Some(Scalar::Number(digits)) => self.store_number(rows, index, column, digits),
-            Some(Scalar::Boolean(value)) => self.store_boolean(rows, index, column, value),
+            Some(Scalar::Boolean(value)) => self.store_boolean(rows, index, column, *value),
             _ if matches!(filler, Filler::Currency(_)) => {
                 self.put(rows, index, column, Value::Text(&self.layout.currency))
             }
@@ -688,6 +805,22 @@ impl RowContext<'_, '_> {
             text: excerpt(text),
             reason: reason.to_owned(),
         }
+    }
+}
+
+/// Stores text that is what nearly all text is: a name, or a number that fits its column. `false`, and nothing is stored,
+/// for the rest.
+#[inline]
+fn store_plain(rows: &mut Rows, index: usize, column_type: &ColumnType, text: &str) -> bool {
+    match column_type {
+        ColumnType::String => rows.push_value(index, Value::Text(text)),
+        ColumnType::Integer => {
+            numeric::parse_integer(text).is_ok_and(|value| rows.push_value(index, Value::Integer(value)))
+        }
+        ColumnType::Numeric => {
+            numeric::parse_numeric(text).is_ok_and(|value| rows.push_value(index, Value::Numeric(value)))
+        }
+        _ => false,
     }
 }
 
