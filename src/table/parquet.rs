@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, TimestampMicrosecondArray};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, SecondsFormat, Utc};
 use parquet::arrow::ArrowWriter;
@@ -19,7 +19,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::columns::Rows;
+use super::columns::{ColumnBuffer, Rows};
 use super::decode::PULLED_AT;
 use super::schema::arrow_schema;
 use crate::catalog::{Column, ColumnType, Table};
@@ -65,14 +65,33 @@ pub fn write_rows<W: Write + Send>(
 ) -> Result<W, WriteError> {
     let (now, fresh) = (provenance.pulled_at.timestamp_micros(), rows.len().saturating_sub(older.len()));
     let time = |row: &u32| (*row as usize).checked_sub(fresh).map_or(now, |position| older[position]);
-    let schema = Arc::new(arrow_schema(table));
+    let texts: Vec<Option<ArrayRef>> = rows.columns().iter().map(ColumnBuffer::distinct_texts).collect();
+    let schema = Arc::new(with_indices(&arrow_schema(table), &texts));
     let batches = order.chunks(BATCH_ROWS).map(|slice| {
-        let mut arrays: Vec<ArrayRef> = rows.columns().iter().map(|column| column.gather(slice)).collect();
+        let gather = |(column, texts): (&ColumnBuffer, &Option<ArrayRef>)| match texts {
+            Some(texts) => column.gather_indices(slice, texts),
+            None => Ok(column.gather(slice)),
+        };
+        let mut arrays = rows.columns().iter().zip(&texts).map(gather).collect::<Result<Vec<_>, _>>()?;
         let times = TimestampMicrosecondArray::from_iter_values(slice.iter().map(time));
         arrays.push(Arc::new(times.with_timezone("UTC")));
         RecordBatch::try_new(Arc::clone(&schema), arrays)
     });
     write_batches(table, &schema, batches, provenance, out)
+}
+
+/// The schema of the arrays in memory: columns whose distinct texts are handed over hold indices. In the file both are the
+/// same, text with a dictionary.
+fn with_indices(schema: &Schema, texts: &[Option<ArrayRef>]) -> Schema {
+    let texts = texts.iter().chain(std::iter::repeat(&None));
+    let fields = schema.fields().iter().zip(texts).map(|(field, texts)| match texts {
+        Some(_) => {
+            let indices = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
+            Arc::new(field.as_ref().clone().with_data_type(indices))
+        }
+        None => Arc::clone(field),
+    });
+    Schema::new(fields.collect::<Vec<_>>())
 }
 
 /// Writes batches of the table's schema.
@@ -84,7 +103,7 @@ pub fn write_batches<W: Write + Send>(
     out: W,
 ) -> Result<W, WriteError> {
     let options =
-        ArrowWriterOptions::new().with_properties(properties(table, schema, provenance)).with_skip_arrow_metadata(true);
+        ArrowWriterOptions::new().with_properties(properties(table, provenance)).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(out, Arc::clone(schema), options)?;
     for batch in batches {
         writer.write(&batch?)?;
@@ -97,12 +116,12 @@ pub fn pulled_at(instant: DateTime<Utc>, rows: usize) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from_value(instant.timestamp_micros(), rows).with_timezone("UTC"))
 }
 
-fn properties(table: &Table, schema: &Schema, provenance: &Provenance) -> WriterProperties {
+fn properties(table: &Table, provenance: &Provenance) -> WriterProperties {
     let mut metadata = vec![
         ("criteo_source.format_version", FILE_FORMAT_VERSION.to_owned()),
         ("criteo_source.version", env!("CARGO_PKG_VERSION").to_owned()),
         ("criteo_source.table", table.name.clone()),
-        ("criteo_source.schema_version", schema_version(schema)),
+        ("criteo_source.schema_version", schema_version(&arrow_schema(table))),
         ("criteo_source.api_version", provenance.api_version.clone()),
         ("criteo_source.run_id", provenance.run_id.clone()),
         ("criteo_source.pulled_at", provenance.pulled_at.to_rfc3339_opts(SecondsFormat::Micros, true)),
@@ -140,4 +159,52 @@ pub fn schema_version(schema: &Schema) -> String {
         hash.update(format!("{} {} {}\n", field.name(), field.data_type(), field.is_nullable()));
     }
     hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, AsArray};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::*;
+    use crate::catalog::{Catalog, TableOverrides};
+    use crate::table::columns::Value;
+
+    /// A column of text, nulls among it, written in reverse and read back.
+    fn written(rows: usize, distinct: usize) -> Vec<Option<String>> {
+        let overrides = TableOverrides { dimensions: Some(vec!["Advertiser".to_owned()]), ..TableOverrides::default() };
+        let (mut table, _) = Catalog::get().resolve("ad_statistics_daily", &overrides).expect("a table");
+        table.columns.retain(|column| ["advertiser_name", PULLED_AT].contains(&column.name.as_str()));
+        let mut texts = Rows::new([&ColumnType::String]).expect("flat");
+        for row in 0..rows {
+            let text = format!("n{}", row % distinct);
+            texts.push([if row % 7 == 3 { Value::Null } else { Value::Text(&text) }]).expect("text fits");
+        }
+        let provenance = Provenance {
+            api_version: String::new(),
+            run_id: String::new(),
+            pulled_at: DateTime::UNIX_EPOCH,
+            parameters: Vec::new(),
+        };
+        let order: Vec<u32> = (0..u32::try_from(rows).expect("few")).rev().collect();
+        let file = write_rows(&table, &texts, &order, &[], &provenance, Vec::new()).expect("memory is writable");
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file)).expect("Parquet");
+        assert_eq!(reader.schema().field(0).data_type(), &DataType::Utf8);
+        let batches = reader.build().expect("readable").map(|batch| batch.expect("readable"));
+        batches
+            .flat_map(|batch| {
+                let column = batch.column(0).as_string::<i32>().clone();
+                (0..column.len()).map(move |row| column.is_valid(row).then(|| column.value(row).to_owned()))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn texts_come_back_whether_handed_over_as_indices_or_one_by_one() {
+        for (rows, distinct) in [(20_000, 13), (20_000, 9_000), (10, 3), (0, 1)] {
+            let expected: Vec<_> =
+                (0..rows).rev().map(|row| (row % 7 != 3).then(|| format!("n{}", row % distinct))).collect();
+            assert_eq!(written(rows, distinct), expected, "{rows} rows, {distinct} texts");
+        }
+    }
 }
