@@ -381,14 +381,17 @@ impl<'a> Cursor<'a> {
 fn find_special(bytes: &[u8], mut at: usize) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([0x01; 8]);
     const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-    const fn is_below(word: u64, limit: u8) -> u64 {
-        word.wrapping_sub(ONES * limit as u64) & !word & HIGHS
+    const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
+    const BACKSLASHES: u64 = u64::from_le_bytes([b'\\'; 8]);
+    /// `limits` is the limit, at most 0x80, in each byte.
+    const fn is_below(word: u64, limits: u64) -> u64 {
+        word.wrapping_sub(limits) & !word & HIGHS
     }
     while let Some((word, _)) = bytes.get(at..)?.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
-        let quote = is_below(word ^ (ONES * b'"' as u64), 1);
-        let backslash = is_below(word ^ (ONES * b'\\' as u64), 1);
-        let found = quote | backslash | is_below(word, 0x20);
+        let quote = is_below(word ^ QUOTES, ONES);
+        let backslash = is_below(word ^ BACKSLASHES, ONES);
+        let found = quote | backslash | is_below(word, ONES * 0x20);
         if found != 0 {
             return Some(at + (found.trailing_zeros() / 8) as usize);
         }

@@ -597,13 +597,19 @@ impl Rows {
     /// The order of rows by the columns `keys`, then by all others, so that the same rows always come out the same;
     /// and how many rows share all their key values with the row before.
     pub fn sorted(&self, keys: &[usize]) -> (Vec<u32>, usize) {
-        let mut order: Vec<u32> = (0..u32::try_from(self.length).unwrap_or(u32::MAX)).collect();
-        let repeated = match self.packed(keys) {
+        let rows = 0..u32::try_from(self.length).unwrap_or(u32::MAX);
+        let (mut order, repeated) = match self.packed(keys) {
             Some(packed) => {
-                order.sort_by_key(|&row| packed[row as usize]);
-                order.windows(2).filter(|pair| packed[pair[0] as usize] == packed[pair[1] as usize]).count()
+                let mut packed: Vec<(u128, u32)> = packed.into_iter().zip(rows).collect();
+                packed.sort_by_key(|&(key, _)| key);
+                let repeated = packed.windows(2).filter(|pair| pair[0].0 == pair[1].0).count();
+                (packed.into_iter().map(|(_, row)| row).collect(), repeated)
             }
-            None => self.sort(&mut order, keys),
+            None => {
+                let mut order: Vec<u32> = rows.collect();
+                let repeated = self.sort(&mut order, keys);
+                (order, repeated)
+            }
         };
         if repeated > 0 {
             let others = (0..self.columns.len()).filter(|column| !keys.contains(column));

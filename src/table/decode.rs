@@ -477,7 +477,18 @@ struct ExpectedKey {
     /// The key as it stands between two values without white space: `,"Key":`.
     literal: Vec<u8>,
     raw: String,
-    field: Option<usize>,
+    field: Key,
+}
+
+/// What stands next in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Key {
+    /// A field that is read.
+    Field(usize),
+    /// A field that came unasked.
+    Unknown,
+    /// No further key.
+    End,
 }
 
 impl KeyPrediction {
@@ -492,7 +503,11 @@ impl KeyPrediction {
         cells.fill(None);
         cursor.expect(b'{', "expected an object")?;
         for position in 0.. {
-            let Some(field) = self.key(cursor, layout, position)? else { break };
+            let field = match self.key(cursor, layout, position)? {
+                Key::Field(field) => Some(field),
+                Key::Unknown => None,
+                Key::End => break,
+            };
             if let Some(cell) = field.and_then(|field| cells.get_mut(field))
                 && cell.is_none()
                 && let Some(raw) = cursor.plain_string()
@@ -521,32 +536,26 @@ impl KeyPrediction {
         Ok(ObjectKind::Row)
     }
 
-    /// Reads the key at `position`, with the comma before it: `None` at the end of the object, else the key's field, if
-    /// it has one.
-    fn key(
-        &mut self,
-        cursor: &mut Cursor<'_>,
-        layout: &ReportLayout,
-        position: usize,
-    ) -> Result<Option<Option<usize>>, StepError> {
+    /// Reads the key at `position`, with the comma before it, or the end of the object.
+    fn key(&mut self, cursor: &mut Cursor<'_>, layout: &ReportLayout, position: usize) -> Result<Key, StepError> {
         let expected = self.expected.get(position);
         if let Some(expected) = expected
             && cursor.take_literal(&expected.literal)
         {
-            return Ok(Some(expected.field));
+            return Ok(expected.field);
         }
         if !another_member(cursor, position)? {
-            return Ok(None);
+            return Ok(Key::End);
         }
         let key = cursor.key()?;
         if let Some(expected) = expected
             && expected.raw == key.raw
         {
-            return Ok(Some(expected.field));
+            return Ok(expected.field);
         }
         let name = key.resolve().ok_or_else(|| cursor.unusable("half of a surrogate pair in a key"))?;
-        let field = layout.by_name.get(&name.to_ascii_lowercase()).copied();
-        if field.is_none() && self.unknown.len() < MAX_UNKNOWN_FIELDS {
+        let field = layout.by_name.get(&name.to_ascii_lowercase()).map_or(Key::Unknown, |&field| Key::Field(field));
+        if field == Key::Unknown && self.unknown.len() < MAX_UNKNOWN_FIELDS {
             self.unknown.insert(excerpt(&name));
         }
         let comma = if position > 0 { "," } else { "" };
@@ -559,7 +568,7 @@ impl KeyPrediction {
         } else if position == self.expected.len() && position <= 2 * layout.fields.len() {
             self.expected.push(expected);
         }
-        Ok(Some(field))
+        Ok(field)
     }
 
     /// Whether the unknown key at `position` is `rows`, in any case.
@@ -632,7 +641,9 @@ impl Sink {
         if let Some(((_, rows), after)) = rest.split_first_mut() {
             rows.share_texts(before.iter_mut().chain(after).map(|(_, rows)| rows));
         }
-        partitions.iter_mut().for_each(|(_, rows)| rows.shrink());
+        for (_, rows) in &mut partitions {
+            rows.shrink();
+        }
         partitions.into_iter().collect()
     }
 
