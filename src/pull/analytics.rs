@@ -211,7 +211,7 @@ impl TablePull<'_> {
             let rows = pulled.partitions.get(&day);
             let sums = rows.map(|rows| Sums::of_rows(self.fetch.layout(), rows, &query.columns)).unwrap_or_default();
             let totals = state.totals.get(&day).unwrap_or(&nothing).only(&advertisers);
-            let found = sums.only(&advertisers).differences(&totals, |column| query.is_exact(column));
+            let found = sums.only(&advertisers).differences(&totals, &query.columns, |column| query.is_exact(column));
             if !found.is_empty() {
                 differences.insert(day, found);
             }
@@ -391,7 +391,8 @@ impl TablePull<'_> {
             drop(state);
             let advertisers = self.advertisers();
             let differences =
-                sums.only(&advertisers).differences(&totals.only(&advertisers), |column| query.is_exact(column));
+                sums.only(&advertisers)
+                    .differences(&totals.only(&advertisers), &query.columns, |column| query.is_exact(column));
             self.mark(range, &differences);
         }
     }

@@ -65,7 +65,8 @@ pub(super) struct PulledDays {
     pub pulled_at: DateTime<Utc>,
     /// Where sums are not Criteo's totals.
     pub differences: BTreeMap<NaiveDate, Vec<Difference>>,
-    /// Given back once the rows are written.
+    /// Given back once the rows are published: then the thread that wrote them, and the memory it has set aside, are free for
+    /// the next answer.
     pub memory: Option<RowMemory>,
 }
 
@@ -161,14 +162,15 @@ pub(super) async fn publish_days(
     run: &Run,
     table: &Arc<Table>,
     layout: &Arc<ReportLayout>,
-    pulled: PulledDays,
+    mut pulled: PulledDays,
 ) -> bool {
+    let _memory = pulled.memory.take();
     let (publisher, layout, days, calls) = (Publisher::new(run, table), Arc::clone(layout), pulled.days, pulled.calls);
     let (store, carry) = (run.store.clone(), Carry::of(run, table.endpoint));
     let write = move || {
         let mut files = Vec::new();
         let mut told = Told::default();
-        let PulledDays { mut partitions, pulled_at, mut differences, memory: _memory, .. } = pulled;
+        let PulledDays { mut partitions, pulled_at, mut differences, .. } = pulled;
         // As `_pulled_at` has it, so that column, footer and ledger say the same.
         let pulled_at = pulled_at.trunc_subsecs(6);
         for day in days.days() {

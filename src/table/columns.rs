@@ -155,6 +155,18 @@ impl ColumnBuffer {
         }
     }
 
+    fn reserve(&mut self, rows: usize) {
+        match &mut self.values {
+            Values::Text(values) => values.rows.reserve_exact(rows),
+            Values::Integer(values) | Values::Timestamp(values) => values.reserve_exact(rows),
+            Values::Numeric(NumericValues::Narrow(values)) => values.reserve_exact(rows),
+            Values::Numeric(NumericValues::Wide(values)) => values.reserve_exact(rows),
+            Values::Float(values) => values.reserve_exact(rows),
+            Values::Boolean(values) => values.reserve_exact(rows),
+            Values::Date(values) => values.reserve_exact(rows),
+        }
+    }
+
     fn shrink(&mut self) {
         match &mut self.values {
             Values::Text(values) => values.rows.shrink_to_fit(),
@@ -528,6 +540,13 @@ impl Rows {
                     values.distinct = Distinct::Shared(Arc::clone(shared));
                 }
             }
+        }
+    }
+
+    /// Sets memory aside for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        for column in &mut self.columns {
+            column.reserve(rows);
         }
     }
 

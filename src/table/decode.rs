@@ -332,6 +332,14 @@ impl ReportDecoder {
         }
     }
 
+    /// Sets memory aside for so many rows of each day. Days that grow side by side would leave as much memory unused as
+    /// they take in the end.
+    #[must_use]
+    pub fn expecting(mut self, rows_a_day: usize) -> Self {
+        self.sink.rows_a_day = rows_a_day;
+        self
+    }
+
     /// Rows read so far.
     pub fn rows(&self) -> u64 {
         self.sink.rows
@@ -600,6 +608,8 @@ struct Sink {
     by_day: BTreeMap<NaiveDate, usize>,
     current: usize,
     rows: u64,
+    /// Rows that a day is expected to have.
+    rows_a_day: usize,
     /// How the row before spelled its day, and which that is: nearly always the next row's too.
     last_day: Option<(String, NaiveDate)>,
 }
@@ -620,10 +630,12 @@ impl Sink {
 
     /// The rows of `day`, which become the current ones.
     fn rows_of(&mut self, day: NaiveDate, layout: &ReportLayout) -> &mut Rows {
-        let Self { partitions, by_day, current, .. } = self;
+        let Self { partitions, by_day, current, rows_a_day, .. } = self;
         if partitions.get(*current).is_none_or(|(known, _)| *known != day) {
             let next = *by_day.entry(day).or_insert_with(|| {
-                partitions.push((day, layout.empty_rows()));
+                let mut rows = layout.empty_rows();
+                rows.reserve(*rows_a_day);
+                partitions.push((day, rows));
                 partitions.len() - 1
             });
             if let Ok([(_, rows), (_, next)]) = partitions.get_disjoint_mut([*current, next]) {
