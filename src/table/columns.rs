@@ -617,19 +617,16 @@ impl Rows {
     /// and how many rows share all their key values with the row before.
     pub fn sorted(&self, keys: &[usize]) -> (Vec<u32>, usize) {
         let rows = 0..u32::try_from(self.length).unwrap_or(u32::MAX);
-        let (mut order, repeated) = match self.packed(keys) {
-            Some(packed) => {
-                let mut packed: Vec<(u128, u32)> = packed.into_iter().zip(rows).collect();
-                packed.sort_by_key(|&(key, _)| key);
-                let repeated = packed.windows(2).filter(|pair| pair[0].0 == pair[1].0).count();
-                (packed.into_iter().map(|(_, row)| row).collect(), repeated)
-            }
-            None => {
-                let mut order: Vec<u32> = rows.collect();
-                let repeated = self.sort(&mut order, keys);
-                (order, repeated)
-            }
-        };
+        let (mut order, repeated): (Vec<u32>, usize);
+        if let Some(packed) = self.packed(keys) {
+            let mut packed: Vec<(u128, u32)> = packed.into_iter().zip(rows).collect();
+            packed.sort_by_key(|&(key, _)| key);
+            repeated = packed.windows(2).filter(|pair| pair[0].0 == pair[1].0).count();
+            order = packed.into_iter().map(|(_, row)| row).collect();
+        } else {
+            order = rows.collect();
+            repeated = self.sort(&mut order, keys);
+        }
         if repeated > 0 {
             let others = (0..self.columns.len()).filter(|column| !keys.contains(column));
             let all: Vec<usize> = keys.iter().copied().chain(others).collect();
