@@ -40,8 +40,8 @@ class Run:
     """What one process took."""
 
     def __init__(self, command, environment=None, pin=None):
-        # The child is started by a small helper (`-S`: no site packages): peak memory is counted from the fork, so a
-        # large parent would be charged to its children.
+        # Peak memory is counted from the start of the child, when it still shares this process's memory: this process
+        # must stay small, which is why the report is made and served by others.
         output = tempfile.TemporaryFile()
         before = time.monotonic()
         if pin is not None:
@@ -213,6 +213,7 @@ def main():
     parser.add_argument("--pin", action="store_true", help="one processor for every contestant")
     parser.add_argument("--scratch", default=str(pathlib.Path(tempfile.gettempdir()) / "criteo-source-compare"))
     parser.add_argument("--program", default=str(ROOT / "target" / "release" / "criteo-source"))
+    parser.add_argument("--floor", help="the built `skip` benchmark, instead of building it with cargo")
     parser.add_argument("--no-floor", action="store_true", help="leave out the serde_json floor, which needs cargo")
     options = parser.parse_args()
 
@@ -224,7 +225,7 @@ def main():
     comparison = Comparison(options, scratch, folder, python)
     try:
         pairs = comparison.run(options.runs)
-        floor = [] if options.no_floor else floor_runs(comparison, options.runs)
+        floor = [] if options.no_floor else floor_runs(comparison, options)
         help_runs = [Run([options.program, "--help"], pin=comparison.pin) for _ in range(max(20, options.runs))]
     finally:
         comparison.server.process.terminate()
@@ -232,9 +233,9 @@ def main():
     print_start(comparison, help_runs)
 
 
-def floor_runs(comparison, runs):
-    command = [skip_command(), str(comparison.folder / "report.json")]
-    return [(comparison.ours(), Run(command, pin=comparison.pin)) for _ in range(runs)]
+def floor_runs(comparison, options):
+    command = [options.floor or skip_command(), str(comparison.folder / "report.json")]
+    return [(comparison.ours(), Run(command, pin=comparison.pin)) for _ in range(options.runs)]
 
 
 def print_table(options, comparison, pairs, floor):
