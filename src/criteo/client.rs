@@ -24,10 +24,10 @@ const MAX_LIST_BYTES: usize = 64 << 20;
 const MAX_PAGES_BYTES: usize = 256 << 20;
 /// Different warnings remembered; a run that has more has one problem, not hundreds.
 const MAX_NOTICES: usize = 100;
-/// Report rows in memory at the same time, decoded or expected: one answer of the largest size beside small ones. This bounds
+/// Report rows in memory at the same time, decoded or expected: one answer of the largest size, or many small ones. This bounds
 /// memory, not the number of requests under way; reading and writing such an answer takes less time than the quota has for a
 /// call.
-const ROWS_IN_MEMORY: u32 = 120_000;
+const ROWS_IN_MEMORY: u32 = 100_000;
 /// Rows that an answer of unknown size is taken to have: the largest cap that Criteo documents.
 const UNKNOWN_ROWS: u32 = 100_000;
 /// Rows that even the smallest answer is taken to have: its buffers take as much memory.

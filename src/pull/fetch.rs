@@ -113,6 +113,8 @@ pub struct ReportFetch<'r> {
     table: Arc<Table>,
     layout: Arc<ReportLayout>,
     caps: Option<Mutex<CapDetector>>,
+    /// Held while a day without an answer is diagnosed; whether it turned out that nobody has an answer.
+    is_outage: tokio::sync::Mutex<bool>,
 }
 
 impl<'r> ReportFetch<'r> {
@@ -125,7 +127,13 @@ impl<'r> ReportFetch<'r> {
     /// For a table whose layout is known.
     pub fn of(run: &'r Run, table: &Arc<Table>, layout: &Arc<ReportLayout>) -> Self {
         let caps = run.client.row_cap(table.endpoint).is_none().then(Mutex::default);
-        Self { run, table: Arc::clone(table), layout: Arc::clone(layout), caps }
+        Self {
+            run,
+            table: Arc::clone(table),
+            layout: Arc::clone(layout),
+            caps,
+            is_outage: tokio::sync::Mutex::default(),
+        }
     }
 
     /// How its rows are read.
@@ -210,8 +218,10 @@ impl<'r> ReportFetch<'r> {
     fn part(&self, part: Part) -> BoxFuture<'_, Result<Pulled, WindowFailure>> {
         Box::pin(async move {
             match self.rows_of(part.clone()).await {
-                Err(WindowFailure::Fetch(error)) if may_be_the_advertiser(&error) && part.days.len_days() == 1 => {
-                    self.without_unanswered(part, error, false).await
+                Err(WindowFailure::Fetch(error))
+                    if may_be_the_advertiser(&error) && part.days.len_days() == 1 && !part.is_diagnosis =>
+                {
+                    self.diagnose(part, error).await
                 }
                 outcome => outcome,
             }
@@ -388,6 +398,27 @@ impl<'r> ReportFetch<'r> {
         }
     }
 
+    /// A day has no answer: finds out whether that is because of some advertisers. One day is diagnosed at a time; the others
+    /// profit from what it showed.
+    async fn diagnose(&self, part: Part, error: FetchError) -> Result<Pulled, WindowFailure> {
+        let mut is_outage = self.is_outage.lock().await;
+        if *is_outage {
+            return Err(error.into());
+        }
+        let known = self.advertisers();
+        let advertisers: Vec<String> = part.advertisers.iter().filter(|id| known.contains(id)).cloned().collect();
+        if advertisers.is_empty() {
+            return Ok(Pulled { calls: 1, ..Pulled::default() });
+        }
+        if advertisers.len() < part.advertisers.len() {
+            drop(is_outage);
+            return self.part(Part { advertisers, ..part }).await;
+        }
+        let found = self.without_unanswered(part, error, false).await;
+        *is_outage = matches!(&found, Err(WindowFailure::Fetch(error)) if may_be_the_advertiser(error));
+        found
+    }
+
     /// A day of several advertisers has no answer. If one half of them has, those to blame are in the other half, and are
     /// left out of this report from now on; if neither has, and nobody else had before (`is_alive`), Criteo has none for
     /// anybody.
@@ -407,6 +438,7 @@ impl<'r> ReportFetch<'r> {
                 return Ok(Pulled { calls: 1, ..Pulled::default() });
             };
             let mut pulled = Pulled { calls: 1, ..Pulled::default() };
+            let halves = halves.into_iter().map(|half| Part { is_diagnosis: true, ..half });
             let asked = stream::iter(halves).map(|half| async move {
                 let mut answer = self.rows_of(half.clone()).await;
                 if let Ok(pulled) = &mut answer {

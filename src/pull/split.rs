@@ -40,12 +40,23 @@ pub(super) struct Part {
     pub event_type: Option<String>,
     /// Rows that are expected, where something is known of them.
     pub expected_rows: Option<u64>,
+    /// Asked for to find out which advertisers have no answer.
+    pub is_diagnosis: bool,
 }
 
 impl Part {
     /// Everything of these days and advertisers.
     pub(super) fn new(days: DateRange, advertisers: Vec<String>, disclosed: Option<bool>) -> Self {
-        Self { days, advertisers, ad_sets: None, environment: None, disclosed, event_type: None, expected_rows: None }
+        Self {
+            days,
+            advertisers,
+            ad_sets: None,
+            environment: None,
+            disclosed,
+            event_type: None,
+            expected_rows: None,
+            is_diagnosis: false,
+        }
     }
 
     /// Two parts with half the advertisers, or half the ad sets, each.

@@ -238,7 +238,7 @@ fn what_is_no_text_is_refused_after_the_attempts_that_a_damaged_answer_deserves(
                         .collect::<Vec<u8>>(),
                 )
             },
-            said: &["a string is not UTF-8 at byte"],
+            said: &["the text is not UTF-8 at byte"],
             calls: ATTEMPTS,
         },
         Claim {
