@@ -460,7 +460,7 @@ impl CriteoClient {
         Ok(ListAnswer { pages: vec![page], calls: 1 })
     }
 
-    /// Fetches one list, page by page, until its last one (see [`super::pages`]).
+    /// Fetches one list, page by page, until its last one (`pages` says how that is known).
     pub async fn list(&self, request: &ListRequest) -> Result<ListAnswer, FetchError> {
         let endpoint = self.endpoint(request.endpoint);
         let mut call = self.list_call(request);
