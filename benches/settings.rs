@@ -15,6 +15,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use chrono::DateTime;
+use criteo_source::table::order::KeyOrder;
 use criteo_source::table::parquet::pulled_at;
 use criteo_source::table::schema::arrow_schema;
 use parquet::arrow::ArrowWriter;
@@ -137,8 +138,9 @@ fn main() {
     let (table, layout) = (report::table(), report::layout());
     let decoded = report::decode(&layout, &body);
     drop(body);
-    let rows = &decoded.partitions[&report::day()];
-    let (order, _) = rows.sorted(layout.keys());
+    let rows = decoded.partitions.rows();
+    let mut order = decoded.partitions.day(report::day()).members().to_vec();
+    KeyOrder::new(rows, layout.keys()).sort(&mut order);
     let schema = Arc::new(arrow_schema(&table));
     let batches: Vec<RecordBatch> = order
         .chunks(BATCH_ROWS)

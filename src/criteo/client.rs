@@ -360,16 +360,9 @@ impl CriteoClient {
         let call = self.request(endpoint, None, Body::Json(request.body().into()), what);
         let rows = expected_rows.map_or(UNKNOWN_ROWS, |rows| u32::try_from(rows).unwrap_or(UNKNOWN_ROWS));
         let rows = rows.clamp(MIN_ROWS, UNKNOWN_ROWS);
-        let rows_a_day = expected_rows.map_or(0, |rows| rows.min(UNKNOWN_ROWS.into()) / request.days.len_days());
-        let rows_a_day = usize::try_from(rows_a_day).unwrap_or_default();
-        let answer = self
-            .http
-            .send(&call, |response| {
-                let decoder = ReportDecoder::new(Arc::clone(layout), asked.clone()).expecting(rows_a_day);
-                self.read_report(response, decoder, request.endpoint, cap, rows)
-            })
-            .await?;
-        Ok(answer)
+        let decoder = || ReportDecoder::new(Arc::clone(layout), asked.clone());
+        let read = |response| self.read_report(response, decoder(), request.endpoint, cap, rows);
+        Ok(self.http.send(&call, read).await?)
     }
 
     async fn read_report(

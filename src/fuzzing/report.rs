@@ -10,6 +10,7 @@ use crate::dates::DateRange;
 use crate::table::columns::Value;
 use crate::table::decode::{Asked, DecodeError, DecodedReport, ReportDecoder, ReportLayout};
 use crate::table::numeric::format_numeric;
+use crate::table::order::KeyOrder;
 
 /// Tables whose rows differ in where their day comes from and in the envelope that Criteo gives them.
 const TABLES: [&str; 4] = ["ad_statistics_daily", "ad_set_statistics_hourly", "placements_daily", "transactions"];
@@ -75,16 +76,15 @@ fn decode(layout: &Arc<ReportLayout>, body: &[u8], size: usize) -> Result<Decode
 /// Everything that a body brought.
 fn shown(report: &DecodedReport) -> Vec<String> {
     let mut lines = vec![format!("{:?} {:?} {:?}", report.errors, report.warnings, report.unknown_fields)];
-    lines.extend(rows(report));
+    lines.extend(shown_rows(report));
     lines
 }
 
-fn rows(report: &DecodedReport) -> Vec<String> {
+fn shown_rows(report: &DecodedReport) -> Vec<String> {
     let mut lines = Vec::new();
-    for (day, rows) in &report.partitions {
-        for row in 0..rows.len() {
-            let values: Vec<_> = rows.columns().iter().map(|column| column.get(row)).collect();
-            lines.push(format!("{day} {values:?}"));
+    for (day, rows) in report.partitions.iter() {
+        for &row in rows.members() {
+            lines.push(format!("{day} {:?}", rows.rows().row(row).collect::<Vec<_>>()));
         }
     }
     lines
@@ -92,38 +92,43 @@ fn rows(report: &DecodedReport) -> Vec<String> {
 
 fn check_accepted(layout: &Arc<ReportLayout>, body: &[u8], report: &DecodedReport) {
     assert_eq!(report.bytes, body.len() as u64);
-    assert_eq!(report.rows, report.partitions.values().map(|rows| rows.len() as u64).sum::<u64>());
-    for (day, rows) in &report.partitions {
-        assert!(asked().days.contains(*day), "{day}");
-        assert!(rows.columns().iter().all(|column| column.len() == rows.len()));
-        // A row has at least `{}`, and takes a few words for each column.
-        let most = rows.len() * (40 * rows.columns().len()) + 2 * body.len();
-        assert!(rows.held_bytes() <= most, "{} of {most}", rows.held_bytes());
-        let (mut order, _) = rows.sorted(layout.keys());
-        order.sort_unstable();
-        assert!(order.iter().map(|&row| row as usize).eq(0..rows.len()), "sorting keeps every row once");
+    let rows = report.partitions.rows();
+    assert_eq!(report.rows, rows.len() as u64);
+    assert!(rows.columns().iter().all(|column| column.len() == rows.len()));
+    // A row has at least `{}`, and takes a few words for each column.
+    let most = rows.len() * (40 * rows.columns().len()) + 2 * body.len();
+    assert!(rows.held_bytes() <= most, "{} of {most}", rows.held_bytes());
+    let order = KeyOrder::new(rows, layout.keys());
+    let mut all = Vec::new();
+    for (day, partition) in report.partitions.iter() {
+        assert!(asked().days.contains(day), "{day}");
+        let mut members = partition.members().to_vec();
+        order.sort(&mut members);
+        all.extend(members);
     }
+    all.sort_unstable();
+    assert!(all.iter().map(|&row| row as usize).eq(0..rows.len()), "every row is in one partition once");
     if let Some(said_again) = encode(layout, report) {
         let again = decode(layout, said_again.as_bytes(), said_again.len());
         let again = again.unwrap_or_else(|error| panic!("{error}\n{said_again}"));
-        assert_eq!(rows(&again), rows(report), "{said_again}");
+        assert_eq!(shown_rows(&again), shown_rows(report), "{said_again}");
     }
 }
 
 /// The rows as a body of our own; `None` if a time has no spelling, because its year has not four digits.
 fn encode(layout: &ReportLayout, report: &DecodedReport) -> Option<String> {
     let mut body = String::from("{\"Rows\":[");
-    for rows in report.partitions.values() {
-        for row in 0..rows.len() {
-            body.push_str(if body.ends_with('[') { "{" } else { ",{" });
-            for (column, values) in layout.columns().zip(rows.columns()) {
-                if let Some(source) = &column.source {
-                    let comma = if body.ends_with('{') { "" } else { "," };
-                    write!(body, "{comma}\"{source}\":{}", spelt(column, values.get(row))?).expect("text takes text");
-                }
+    for row in
+        report.partitions.iter().flat_map(|(_, rows)| rows.members().iter().map(move |&row| rows.rows().row(row)))
+    {
+        body.push_str(if body.ends_with('[') { "{" } else { ",{" });
+        for (column, value) in layout.columns().zip(row) {
+            if let Some(source) = &column.source {
+                let comma = if body.ends_with('{') { "" } else { "," };
+                write!(body, "{comma}\"{source}\":{}", spelt(column, value)?).expect("text takes text");
             }
-            body.push('}');
         }
+        body.push('}');
     }
     Some(body + "]}")
 }

@@ -15,6 +15,7 @@ use crate::table::columns::{Rows, Value};
 use crate::table::decode::ReportLayout;
 use crate::table::footer;
 use crate::table::parquet::{Provenance, write_batches, write_rows};
+use crate::table::partitions::Partitions;
 use crate::table::schema::arrow_schema;
 
 const REPORT: &str = "ad_statistics_daily";
@@ -91,10 +92,12 @@ impl Output {
         record.rows = rows.into();
         (record.bytes, record.sha256) = (staged.bytes(), staged.checksum());
         record.status = if date < "2026-10-01" { PartitionStatus::Final } else { PartitionStatus::Provisional };
-        let additive = layout.columns().zip(columns.columns()).filter(|(column, _)| column.additive);
+        let partitions = Partitions::of_one_day(columns, day(date));
+        let additive = layout.columns().enumerate().filter(|(_, column)| column.additive);
         record.sums = additive
-            .filter_map(|(column, buffer)| {
-                Some((column.name.clone(), crate::table::numeric::format_numeric(buffer.sum_billionths()?)))
+            .filter_map(|(position, column)| {
+                let sum = partitions.day(day(date)).sum_billionths(position)?;
+                Some((column.name.clone(), crate::table::numeric::format_numeric(sum)))
             })
             .collect();
         assert_eq!(record.sums["clicks"], rows.to_string());
@@ -172,7 +175,7 @@ fn report_columns(layout: &ReportLayout, date: NaiveDate, rows: u32) -> Rows {
     for row in 0..rows {
         let id = row.to_string();
         let values = layout.columns().map(|column| match column.name.as_str() {
-            "day" => Value::Date(crate::table::decode::days_since_epoch(date)),
+            "day" => Value::Date(date.to_epoch_days()),
             "clicks" => Value::Integer(1),
             "advertiser_cost" => Value::Numeric(333_333_333 + i128::from(row)),
             name if name.ends_with("_id") => Value::Text(&id),

@@ -18,7 +18,7 @@ use super::density::{Density, RowCounts};
 use super::fetch::{Asked, Pulled, ReportFetch, WindowFailure};
 use super::plan::WindowQueue;
 use super::publish::{PulledDays, publish_days};
-use super::reconcile::{Sums, TotalsQuery};
+use super::reconcile::{Sums, Totals, TotalsQuery};
 use super::summary::{Notice, TableSummary};
 use crate::catalog::Table;
 use crate::criteo::FetchErrorKind;
@@ -57,10 +57,8 @@ struct TablePull<'r> {
 
 #[derive(Default)]
 struct State {
-    /// Criteo's totals by day, where the report has days.
-    totals: BTreeMap<NaiveDate, Sums>,
-    /// Days whose totals are known; a day without rows has none.
-    known: BTreeSet<NaiveDate>,
+    /// Criteo's totals, where the report has days.
+    totals: Totals,
     /// What was published in this run, where the report has no days and only ranges can be compared.
     published: BTreeMap<NaiveDate, Sums>,
     /// Windows that were answered, with the rows of their largest answer that parts have not confirmed: a window is asked
@@ -138,10 +136,8 @@ impl TablePull<'_> {
     /// What earlier runs recorded of this table's rows, and which advertisers Criteo's totals name.
     fn density(&self) -> Density {
         let mut density = Density::recorded(&self.run.ledger(), &self.table.name, &self.advertisers());
-        let state = self.state();
-        if self.fetch.has_day() && !state.known.is_empty() {
-            let activity = state.totals.iter().map(|(day, sums)| (*day, sums.advertisers()));
-            density.learn_activity(&state.known, activity.collect());
+        if let Some(query) = self.totals.as_ref().filter(|_| self.fetch.has_day()) {
+            density.learn_activity(self.state().totals.activity(query));
         }
         density
     }
@@ -205,12 +201,11 @@ impl TablePull<'_> {
         let Some(query) = self.totals.as_ref().filter(|_| self.fetch.has_day()) else { return BTreeMap::new() };
         let state = self.state();
         let advertisers = self.advertisers();
-        let nothing = Sums::default();
         let mut differences = BTreeMap::new();
-        for day in days.days().filter(|day| state.known.contains(day)) {
-            let rows = pulled.partitions.get(&day);
-            let sums = rows.map(|rows| Sums::of_rows(self.fetch.layout(), rows, &query.columns)).unwrap_or_default();
-            let totals = state.totals.get(&day).unwrap_or(&nothing).only(&advertisers);
+        for day in days.days() {
+            let Some(totals) = state.totals.of(query, day) else { continue };
+            let totals = totals.only(&advertisers);
+            let sums = Sums::of_rows(self.fetch.layout(), pulled.partitions.day(day), &query.columns);
             let found = sums.only(&advertisers).differences(&totals, &query.columns, |column| query.is_exact(column));
             if !found.is_empty() {
                 differences.insert(day, found);
@@ -230,12 +225,7 @@ impl TablePull<'_> {
             match fetch.whole(window, queue.expected_rows(window)).await {
                 Ok(pulled) => {
                     calls += pulled.calls;
-                    let mut state = self.state();
-                    state.known.extend(window.days());
-                    let sums = query.sums(&pulled.partitions);
-                    for day in window.days() {
-                        state.totals.insert(day, sums.get(&day).cloned().unwrap_or_default());
-                    }
+                    self.state().totals.learn(window, pulled.partitions);
                 }
                 Err(WindowFailure::TooManyRows(rows)) => {
                     calls += 1;
@@ -317,11 +307,10 @@ impl TablePull<'_> {
         let mut state = self.state();
         state.answered.push((window, pulled.largest_answer));
         if let Some(query) = self.totals.as_ref().filter(|_| !self.fetch.has_day()) {
-            for (day, rows) in &pulled.partitions {
-                let sums = Sums::of_rows(self.fetch.layout(), rows, &query.columns);
-                state.published.insert(*day, sums);
+            for day in window.days() {
+                let sums = Sums::of_rows(self.fetch.layout(), pulled.partitions.day(day), &query.columns);
+                state.published.insert(day, sums);
             }
-            state.known.extend(window.days());
         }
     }
 
@@ -371,7 +360,7 @@ impl TablePull<'_> {
     /// Compares what was published with Criteo's totals of whole ranges, for reports without days.
     async fn compare_ranges(&self) {
         let Some(query) = &self.totals else { return };
-        let days = self.state().known.clone();
+        let days: BTreeSet<NaiveDate> = self.state().published.keys().copied().collect();
         for range in contiguous_ranges(&days) {
             let fetch = ReportFetch::of(self.run, &query.table, &query.layout);
             let one_row_each = self.advertisers().len() as u64;
@@ -384,7 +373,7 @@ impl TablePull<'_> {
             };
             self.run.count(&self.table.name, TableSummary { calls: pulled.calls, ..TableSummary::default() });
             let mut totals = Sums::default();
-            query.sums(&pulled.partitions).values().for_each(|sums| totals.add(sums));
+            pulled.partitions.iter().for_each(|(_, rows)| totals.add(&query.sums(rows)));
             let mut sums = Sums::default();
             let state = self.state();
             state.published.range(range.from()..=range.to()).for_each(|(_, day)| sums.add(day));

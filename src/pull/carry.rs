@@ -14,9 +14,9 @@ use super::context::Run;
 use crate::catalog::EndpointId;
 use crate::ledger::partition_path;
 use crate::store::Store;
-use crate::table::columns::Rows;
 use crate::table::decode::ReportLayout;
 use crate::table::footer::{self, Footer, ReadError};
+use crate::table::partitions::Partition;
 use crate::table::read_back::{self, ADVERTISER_ID, OldRows};
 
 /// What a new file must know of the one it replaces.
@@ -64,7 +64,7 @@ impl Carry {
         table: &str,
         date: NaiveDate,
         layout: &ReportLayout,
-        rows: &Rows,
+        rows: Partition<'_>,
     ) -> Before {
         let path = store.path(&partition_path(table, date));
         let Ok(file) = File::open(&path) else { return Before::Nothing };
@@ -78,7 +78,7 @@ impl Carry {
         }
     }
 
-    fn judge(&self, file: &File, layout: &ReportLayout, rows: &Rows) -> Result<Before, ReadError> {
+    fn judge(&self, file: &File, layout: &ReportLayout, rows: Partition<'_>) -> Result<Before, ReadError> {
         let again = || file.try_clone().map_err(|error| ReadError::Parquet(error.into()));
         let known = Footer::read(again()?)?;
         let mut stay = read_back::advertisers(again()?)?;
@@ -101,12 +101,7 @@ impl Carry {
     }
 }
 
-fn advertisers_of(layout: &ReportLayout, rows: &Rows) -> BTreeSet<String> {
-    let position = layout.columns().position(|column| column.name == ADVERTISER_ID);
-    let Some(column) = position.map(|position| &rows.columns()[position]) else { return BTreeSet::new() };
-    let text = |row| match column.get(row) {
-        crate::table::columns::Value::Text(text) => Some(text.to_owned()),
-        _ => None,
-    };
-    (0..column.len()).filter_map(text).collect()
+fn advertisers_of(layout: &ReportLayout, rows: Partition<'_>) -> BTreeSet<String> {
+    let Some(column) = layout.columns().position(|column| column.name == ADVERTISER_ID) else { return BTreeSet::new() };
+    rows.sums_by_text(column, &[]).into_iter().map(|(id, _, _)| id.to_owned()).collect()
 }

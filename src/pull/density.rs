@@ -5,7 +5,7 @@
 //! windows; windows are handed out newest first, so what was learned is what lies nearest. Pure arithmetic: nothing is
 //! asked of Criteo or the disk here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
@@ -38,9 +38,8 @@ enum Knowledge {
 #[derive(Clone, Debug)]
 pub struct Density {
     advertisers: Vec<String>,
-    /// Active advertisers by day; a day that is missing here has none, if it is in `days_with_activity`.
+    /// Active advertisers by day, where that is known.
     activity: BTreeMap<NaiveDate, Vec<String>>,
-    days_with_activity: BTreeSet<NaiveDate>,
     /// Rows that the ledger has for a day.
     recorded: BTreeMap<NaiveDate, u64>,
     /// Rows of the fullest of the ledger's newest days, until this run learned something itself.
@@ -58,7 +57,6 @@ impl Density {
         Self {
             advertisers: advertisers.iter().map(|id| id.as_ref().to_owned()).collect(),
             activity: BTreeMap::new(),
-            days_with_activity: BTreeSet::new(),
             recorded: BTreeMap::new(),
             recent_rows: None,
             rates: BTreeMap::new(),
@@ -91,9 +89,8 @@ impl Density {
         self.usual_rate = (rows * THOUSANDTHS).div_ceil(advertisers).max(1);
     }
 
-    /// Criteo's totals of `days` name these advertisers.
-    pub fn learn_activity(&mut self, days: &BTreeSet<NaiveDate>, activity: BTreeMap<NaiveDate, Vec<String>>) {
-        self.days_with_activity.extend(days);
+    /// Criteo's totals of these days name these advertisers.
+    pub fn learn_activity(&mut self, activity: BTreeMap<NaiveDate, Vec<String>>) {
         self.activity.extend(activity);
         let most = self.activity.values().map(Vec::len).max();
         if let (Some(rows), Some(most)) = (self.recent_rows, most) {
@@ -130,10 +127,7 @@ impl Density {
     }
 
     fn active(&self, day: NaiveDate) -> &[String] {
-        if !self.days_with_activity.contains(&day) {
-            return &self.advertisers;
-        }
-        self.activity.get(&day).map(Vec::as_slice).unwrap_or_default()
+        self.activity.get(&day).unwrap_or(&self.advertisers)
     }
 
     /// A window was answered whole.
@@ -226,9 +220,14 @@ mod tests {
     #[test]
     fn a_day_is_expected_to_have_the_rows_of_its_active_advertisers() {
         let mut density = Density::unknown(&["1", "2", "3"]);
-        let activity = [("2026-11-01", vec!["1", "2"]), ("2026-10-01", vec!["1"]), ("2026-10-02", vec!["1", "2", "3"])];
-        let activity = activity.map(|(date, ids)| (day(date), ids.into_iter().map(str::to_owned).collect()));
-        density.learn_activity(&range("2026-10-01", "2026-11-01").days().collect(), activity.into());
+        let activity = [
+            ("2026-10-01", &["1"][..]),
+            ("2026-10-02", &["1", "2", "3"]),
+            ("2026-10-03", &[]),
+            ("2026-11-01", &["1", "2"]),
+        ];
+        let activity = activity.map(|(date, ids)| (day(date), ids.iter().map(|&id| id.to_owned()).collect()));
+        density.learn_activity(activity.into());
         assert!(density.is_unknown());
         density.learn(
             range("2026-11-01", "2026-11-01"),

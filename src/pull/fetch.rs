@@ -11,10 +11,8 @@
 //! Criteo documents no row cap for transactions. There, a suspiciously round number of rows, or one that comes again as
 //! the largest, is taken for a cap and cut; if the parts have more rows than the whole, the cap is proven.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::NaiveDate;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 
@@ -26,8 +24,8 @@ use super::split::{Part, Values, disclosures, value_table};
 use crate::catalog::{EndpointId, Extract, Table};
 use crate::criteo::{FetchError, FetchErrorKind, ReportAnswer, ReportRequest, RowMemory};
 use crate::dates::DateRange;
-use crate::table::columns::Rows;
 use crate::table::decode::ReportLayout;
+use crate::table::partitions::{Partition, Partitions};
 
 /// Parts of one window under way at once.
 const CONCURRENT_PARTS: usize = 4;
@@ -60,8 +58,8 @@ pub struct Asked {
 /// Rows by day, and the calls they took.
 #[derive(Debug, Default)]
 pub struct Pulled {
-    /// Rows by day; days without rows are absent.
-    pub partitions: BTreeMap<NaiveDate, Rows>,
+    /// Rows by day.
+    pub partitions: Partitions,
     /// Rows in all.
     pub rows: u64,
     /// Calls.
@@ -81,11 +79,11 @@ impl Pulled {
         let Some(advertiser) = layout.columns().position(|column| column.name == "advertiser_id") else {
             return RowCounts::new();
         };
-        let counts = |rows: &Rows| {
-            let by_advertiser = rows.sums_by_text(advertiser, &[]);
+        let counts = |partition: Partition<'_>| {
+            let by_advertiser = partition.sums_by_text(advertiser, &[]);
             by_advertiser.into_iter().map(|(id, count, _)| (id.to_owned(), count)).collect()
         };
-        self.partitions.iter().map(|(day, rows)| (*day, counts(rows))).collect()
+        self.partitions.iter().map(|(day, partition)| (day, counts(partition))).collect()
     }
 
     /// Adds what another part of the same window brought. A day in parts is in memory whole, whatever else is.
@@ -94,16 +92,7 @@ impl Pulled {
         self.calls += other.calls;
         self.capped_calls += other.capped_calls;
         self.largest_answer = self.largest_answer.max(other.largest_answer);
-        for (day, rows) in other.partitions {
-            match self.partitions.entry(day) {
-                std::collections::btree_map::Entry::Vacant(entry) => {
-                    entry.insert(rows);
-                }
-                std::collections::btree_map::Entry::Occupied(mut entry) => {
-                    entry.get_mut().append(&rows).expect("parts of one table have the same columns");
-                }
-            }
-        }
+        self.partitions.append(other.partitions).expect("parts of one table have the same columns");
     }
 }
 
@@ -300,12 +289,7 @@ impl<'r> ReportFetch<'r> {
     }
 
     /// A single day whose number of rows looks like a cap: its parts tell.
-    async fn doubt(
-        &self,
-        part: Part,
-        partitions: BTreeMap<NaiveDate, Rows>,
-        rows: u64,
-    ) -> Result<Pulled, WindowFailure> {
+    async fn doubt(&self, part: Part, partitions: Partitions, rows: u64) -> Result<Pulled, WindowFailure> {
         let whole = Pulled { partitions, rows, calls: 1, largest_answer: rows, ..Pulled::default() };
         if part.halves().is_none() && part.by_event_type().is_none() {
             return if self.is_certain(rows) { Err(self.cannot_split(&part, rows)) } else { Ok(whole) };
@@ -393,7 +377,7 @@ impl<'r> ReportFetch<'r> {
         let (table, layout) = value_table(self.table.endpoint, dimension, &self.run.settings);
         let fetch = ReportFetch::of(self.run, &table, &layout);
         match fetch.ask(part).await? {
-            ReportAnswer::Whole(report, _) => Ok(Values::from_rows(report.partitions.values())),
+            ReportAnswer::Whole(report, _) => Ok(Values::from_rows(report.partitions.rows())),
             ReportAnswer::Capped { rows } => Err(fetch.cannot_split(part, rows)),
         }
     }

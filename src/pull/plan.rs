@@ -249,7 +249,8 @@ mod tests {
     #[test]
     fn days_without_activity_cost_no_window() {
         let mut density = Density::at_most(100, &["1"]);
-        density.learn_activity(&year(), [(day("2026-12-31"), vec!["1".to_owned()])].into());
+        let activity = year().into_iter().map(|date| (date, Vec::new()));
+        density.learn_activity(activity.chain([(day("2026-12-31"), vec!["1".to_owned()])]).collect());
         let mut queue = WindowQueue::new(year(), limits(Some(1000), None), density);
         assert_eq!(queue.next_window().map(|window| window.len_days()), Some(365));
     }

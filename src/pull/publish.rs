@@ -13,13 +13,14 @@ use crate::criteo::RowMemory;
 use crate::dates::{DateRange, is_provisional};
 use crate::error::{ErrorKind, error_chain};
 use crate::ledger::{Difference, LedgerError, PartitionRecord, PartitionStatus};
-use crate::store::{Staged, StoreError};
-use crate::table::columns::Rows;
+use crate::store::{Staged, Store, StoreError};
 use crate::table::decode::ReportLayout;
 use crate::table::entity::{EntityError, Resource, entity_batch};
 use crate::table::footer;
 use crate::table::numeric::format_numeric;
+use crate::table::order::KeyOrder;
 use crate::table::parquet::{Provenance, WriteError, write_batches, write_rows};
+use crate::table::partitions::{Partition, Partitions};
 
 /// Why a partition could not be published.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +59,7 @@ pub(super) struct PulledDays {
     /// Days; each becomes a partition, also those without rows.
     pub days: DateRange,
     /// Rows by day.
-    pub partitions: BTreeMap<NaiveDate, Rows>,
+    pub partitions: Partitions,
     /// Calls it took.
     pub calls: u64,
     /// When it was pulled.
@@ -165,38 +166,67 @@ pub(super) async fn publish_days(
     mut pulled: PulledDays,
 ) -> bool {
     let _memory = pulled.memory.take();
-    let (publisher, layout, days, calls) = (Publisher::new(run, table), Arc::clone(layout), pulled.days, pulled.calls);
-    let (store, carry) = (run.store.clone(), Carry::of(run, table.endpoint));
-    let write = move || {
-        let mut files = Vec::new();
-        let mut told = Told::default();
-        let PulledDays { mut partitions, pulled_at, mut differences, .. } = pulled;
+    let (days, calls) = (pulled.days, pulled.calls);
+    let writer = DayWriter {
+        publisher: Publisher::new(run, table),
+        layout: Arc::clone(layout),
+        store: run.store.clone(),
+        carry: Carry::of(run, table.endpoint),
         // As `_pulled_at` has it, so that column, footer and ledger say the same.
-        let pulled_at = pulled_at.trunc_subsecs(6);
+        pulled_at: pulled.pulled_at.trunc_subsecs(6),
+        calls,
+    };
+    let write = move || writer.write(days, pulled.partitions, pulled.differences);
+    let published = publish(run, table, days, calls, write).await;
+    let is_published = published.is_some();
+    if let Some(told) = published {
+        tell(run, table, days, told);
+    }
+    is_published
+}
+
+type StagedFiles = Vec<(Staged, PartitionRecord)>;
+
+/// Writes the days of one answer.
+struct DayWriter {
+    publisher: Publisher,
+    layout: Arc<ReportLayout>,
+    store: Store,
+    carry: Carry,
+    pulled_at: DateTime<Utc>,
+    calls: u64,
+}
+
+impl DayWriter {
+    fn write(
+        &self,
+        days: DateRange,
+        mut partitions: Partitions,
+        mut differences: BTreeMap<NaiveDate, Vec<Difference>>,
+    ) -> Result<(StagedFiles, Told), PublishError> {
+        if partitions.rows().is_empty() {
+            // What nobody answered has no columns.
+            partitions = self.layout.by_day(self.layout.empty_rows());
+        }
+        let order = KeyOrder::new(partitions.rows(), self.layout.keys());
+        let (mut files, mut told) = (Vec::new(), Told::default());
         for day in days.days() {
-            let mut rows = partitions.remove(&day).unwrap_or_else(|| layout.empty_rows());
-            let (old, kept) = match carry.before(&store, &publisher.table.name, day, &layout, &rows) {
-                Before::Nothing => (None, BTreeSet::new()),
-                Before::Rows(old, kept) => (Some(old), kept),
-                Before::Whole(reason) => {
-                    told.left.push((day, reason));
-                    continue;
-                }
-            };
-            let publisher = publisher.keeping(&kept);
-            let older = old.map_or_else(Vec::new, |old| {
-                rows.append(&old.rows).expect("both have the columns of the layout");
-                old.pulled_at
-            });
-            told.kept.extend(kept);
-            let (order, repeats) = rows.sorted(layout.keys());
-            told.repeated += repeats;
-            let staged = store.stage()?;
-            let provenance = publisher.provenance(pulled_at, calls);
-            let mut staged = write_rows(&publisher.table, &rows, &order, &older, &provenance, staged)?;
-            staged.close()?;
-            let mut record = publisher.record(day, rows.len() as u64, calls, pulled_at, &staged);
-            record.sums = sums(&layout, &rows);
+            let rows = partitions.day(day);
+            let (staged, mut record) =
+                match self.carry.before(&self.store, &self.publisher.table.name, day, &self.layout, rows) {
+                    Before::Nothing => self.stage(&self.publisher, day, rows, &order, &[], &mut told)?,
+                    Before::Rows(old, kept) => {
+                        let both = old.beside(rows, &self.layout, day);
+                        let order = KeyOrder::new(both.rows(), self.layout.keys());
+                        let publisher = self.publisher.keeping(&kept);
+                        told.kept.extend(kept);
+                        self.stage(&publisher, day, both.day(day), &order, &old.pulled_at, &mut told)?
+                    }
+                    Before::Whole(reason) => {
+                        told.left.push((day, reason));
+                        continue;
+                    }
+                };
             if let Some(differences) = differences.remove(&day) {
                 record.status = PartitionStatus::Mismatch;
                 record.differences = differences;
@@ -204,13 +234,29 @@ pub(super) async fn publish_days(
             files.push((staged, record));
         }
         Ok((files, told))
-    };
-    let published = publish(run, table, days, calls, write).await;
-    let is_published = published.is_some();
-    if let Some(told) = published {
-        tell(run, table, days, told);
     }
-    is_published
+
+    /// One file. The last of all rows may be of earlier pulls, at the times in `older`.
+    fn stage(
+        &self,
+        publisher: &Publisher,
+        day: NaiveDate,
+        partition: Partition<'_>,
+        order: &KeyOrder<'_>,
+        older: &[i64],
+        told: &mut Told,
+    ) -> Result<(Staged, PartitionRecord), PublishError> {
+        let mut members = partition.members().to_vec();
+        told.repeated += order.sort(&mut members);
+        let provenance = publisher.provenance(self.pulled_at, self.calls);
+        let staged = self.store.stage()?;
+        let mut staged = write_rows(&publisher.table, partition.rows(), &members, older, &provenance, staged)?;
+        staged.close()?;
+        let rows = partition.len() as u64;
+        let mut record = publisher.record(day, rows, self.calls, self.pulled_at, &staged);
+        record.sums = sums(&self.layout, partition);
+        Ok((staged, record))
+    }
 }
 
 /// What a person should know of days that were published, or were not.
@@ -298,7 +344,7 @@ async fn publish<T: Send + 'static>(
     table: &Arc<Table>,
     days: DateRange,
     calls: u64,
-    write: impl FnOnce() -> Result<(Vec<(Staged, PartitionRecord)>, T), PublishError> + Send + 'static,
+    write: impl FnOnce() -> Result<(StagedFiles, T), PublishError> + Send + 'static,
 ) -> Option<T> {
     let guard = Arc::clone(&run.publishing).read_owned().await;
     let ledger = Arc::clone(&run.ledger);
@@ -333,12 +379,13 @@ async fn publish<T: Send + 'static>(
     }
 }
 
-fn sums(layout: &ReportLayout, rows: &Rows) -> BTreeMap<String, String> {
-    let columns = layout.columns().zip(rows.columns());
-    let additive = columns.filter(|(column, _)| {
+fn sums(layout: &ReportLayout, partition: Partition<'_>) -> BTreeMap<String, String> {
+    let additive = layout.columns().enumerate().filter(|(_, column)| {
         column.additive && matches!(column.column_type, ColumnType::Integer | ColumnType::Numeric)
     });
     additive
-        .filter_map(|(column, buffer)| Some((column.name.clone(), format_numeric(buffer.sum_billionths()?))))
+        .filter_map(|(position, column)| {
+            Some((column.name.clone(), format_numeric(partition.sum_billionths(position)?)))
+        })
         .collect()
 }

@@ -10,19 +10,19 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 
 use crate::catalog::{Catalog, ColumnType, CustomReport, EndpointId, Extract, Grain, Table, TableOverrides};
+use crate::dates::DateRange;
 use crate::ledger::Difference;
 use crate::settings::Settings;
-use crate::table::columns::Rows;
 use crate::table::decode::ReportLayout;
 use crate::table::numeric::format_numeric;
+use crate::table::partitions::{Partition, Partitions};
 
 /// Billionths that one row may be off by rounding: half a cent.
 const ROUNDING_PER_ROW: i128 = 5_000_000;
 /// Differences kept per partition.
 const MAX_DIFFERENCES: usize = 20;
 
-/// Sums by advertiser: of each column compared, in the query's order, in billionths, and how many rows went in. Two years of
-/// twenty advertisers are half a million of them, kept until the run ends.
+/// Sums by advertiser: of each column compared, in the query's order, in billionths, and how many rows went in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sums(BTreeMap<String, AdvertiserSums>);
 
@@ -40,7 +40,7 @@ impl AdvertiserSums {
 
 impl Sums {
     /// The sums of one partition's rows, over the columns named.
-    pub fn of_rows(layout: &ReportLayout, rows: &Rows, columns: &[String]) -> Self {
+    pub fn of_rows(layout: &ReportLayout, rows: Partition<'_>, columns: &[String]) -> Self {
         let position = |name: &str| layout.columns().position(|column| column.name == name);
         let mut sums = Self::default();
         let Some(advertiser) = position("advertiser_id") else { return sums };
@@ -52,11 +52,6 @@ impl Sums {
             sums.0.insert(id.to_owned(), AdvertiserSums { rows, columns: columns.collect() });
         }
         sums
-    }
-
-    /// The advertisers that have rows.
-    pub fn advertisers(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
     }
 
     /// The sums of these advertisers only.
@@ -139,9 +134,47 @@ impl TotalsQuery {
         self.table.columns.iter().any(|known| known.name == column && known.column_type == ColumnType::Integer)
     }
 
-    /// Totals by day, from the rows of this query.
-    pub fn sums(&self, partitions: &BTreeMap<NaiveDate, Rows>) -> BTreeMap<NaiveDate, Sums> {
-        partitions.iter().map(|(day, rows)| (*day, Sums::of_rows(&self.layout, rows, &self.columns))).collect()
+    /// Totals from rows of this query.
+    pub fn sums(&self, rows: Partition<'_>) -> Sums {
+        Sums::of_rows(&self.layout, rows, &self.columns)
+    }
+
+    /// The advertisers that rows of this query name.
+    fn advertisers(&self, rows: Partition<'_>) -> Vec<String> {
+        let Some(id) = self.layout.columns().position(|column| column.name == "advertiser_id") else {
+            return Vec::new();
+        };
+        rows.sums_by_text(id, &[]).into_iter().map(|(id, _, _)| id.to_owned()).collect()
+    }
+}
+
+/// Criteo's totals by day and advertiser, in the answers they came in: two years of twenty advertisers are half a million
+/// numbers that are needed until the run ends, a few at a time.
+#[derive(Debug, Default)]
+pub struct Totals {
+    answers: Vec<Partitions>,
+    /// Which answer has a day's; a day without rows is known to have none.
+    newest: BTreeMap<NaiveDate, usize>,
+}
+
+impl Totals {
+    /// Takes the totals of these days, instead of what was known of them.
+    pub fn learn(&mut self, days: DateRange, answer: Partitions) {
+        self.newest.extend(days.days().map(|day| (day, self.answers.len())));
+        self.answers.push(answer);
+    }
+
+    /// A day's totals; `None` if they have not been read.
+    pub fn of(&self, query: &TotalsQuery, day: NaiveDate) -> Option<Sums> {
+        let answer = self.newest.get(&day)?;
+        Some(query.sums(self.answers[*answer].day(day)))
+    }
+
+    /// The advertisers that have rows, for each day whose totals were read.
+    pub fn activity(&self, query: &TotalsQuery) -> BTreeMap<NaiveDate, Vec<String>> {
+        let advertisers =
+            |(day, answer): (&NaiveDate, &usize)| (*day, query.advertisers(self.answers[*answer].day(*day)));
+        self.newest.iter().map(advertisers).collect()
     }
 }
 

@@ -138,17 +138,15 @@ pub enum Values {
 
 impl Values {
     /// From the rows of [`value_table`].
-    pub fn from_rows<'r>(partitions: impl Iterator<Item = &'r Rows>) -> Self {
-        let mut values = BTreeSet::new();
-        for rows in partitions {
-            for row in 0..rows.len() {
-                match rows.columns()[VALUE_COLUMN].get(row) {
-                    Value::Text(value) => values.insert(value.to_owned()),
-                    _ => return Self::Unnamed,
-                };
-            }
+    pub fn from_rows(rows: &Rows) -> Self {
+        let values = (0..rows.len()).map(|row| match rows.columns()[VALUE_COLUMN].get(row) {
+            Value::Text(value) => Some(value.to_owned()),
+            _ => None,
+        });
+        match values.collect::<Option<BTreeSet<_>>>() {
+            Some(values) => Self::Known(values.into_iter().collect()),
+            None => Self::Unnamed,
         }
-        Self::Known(values.into_iter().collect())
     }
 }
 

@@ -1,11 +1,11 @@
 //! Report bodies, as they stream in, to typed rows of partitions.
 //!
 //! [`ReportDecoder`] takes chunks of any size. It walks the envelope (see `envelope`), predicts the order of
-//! keys from the row before, and puts every value straight into the typed columns of its day. Nothing is kept as JSON.
+//! keys from the row before, and puts every value straight into its typed column. Nothing is kept as JSON.
 //! Spelling does not matter (keys in any case, numbers as text or as numbers, `null` or empty text for absent);
 //! meaning does: a value that is not what its column says is an error that names table, column, row and text.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -15,6 +15,7 @@ use super::columns::{Rows, Value};
 use super::envelope::{Envelope, Event, ObjectKind, StepError};
 use super::excerpt::excerpt;
 use super::numeric::{self, NumericError};
+use super::partitions::Partitions;
 use super::time::WireTime;
 use crate::catalog::{Column, ColumnType, Table};
 use crate::dates::DateRange;
@@ -177,6 +178,8 @@ pub struct ReportLayout {
     by_name: HashMap<String, usize>,
     columns: Vec<(Column, Filler)>,
     keys: Vec<usize>,
+    /// The column that rows are told apart by.
+    day_column: usize,
     day: DaySource,
 }
 
@@ -198,6 +201,7 @@ impl ReportLayout {
             by_name: HashMap::new(),
             columns: Vec::new(),
             keys: Vec::new(),
+            day_column: 0,
             day: DaySource::Requested,
         };
         for column in table.columns.iter().filter(|column| column.name != PULLED_AT) {
@@ -205,6 +209,9 @@ impl ReportLayout {
             let filler = layout.filler(column, &table.partition_by, identifies);
             if identifies {
                 layout.keys.push(layout.columns.len());
+            }
+            if filler == Filler::Day {
+                layout.day_column = layout.columns.len();
             }
             layout.columns.push((column.clone(), filler));
         }
@@ -259,6 +266,11 @@ impl ReportLayout {
         self.columns.iter().map(|(column, _)| column)
     }
 
+    /// These rows by day.
+    pub fn by_day(&self, rows: Rows) -> Partitions {
+        Partitions::by_day(rows, self.day_column)
+    }
+
     /// Rows of this table, none yet.
     pub fn empty_rows(&self) -> Rows {
         Rows::new(self.columns.iter().map(|(column, _)| &column.column_type)).expect("report columns are flat")
@@ -279,8 +291,8 @@ pub struct Asked {
 /// A body that was read to its end.
 #[derive(Debug)]
 pub struct DecodedReport {
-    /// Rows by day; days without rows are absent.
-    pub partitions: BTreeMap<NaiveDate, Rows>,
+    /// Rows by day.
+    pub partitions: Partitions,
     /// Rows in all.
     pub rows: u64,
     /// Bytes of the body.
@@ -315,7 +327,7 @@ pub struct ReportDecoder {
 impl ReportDecoder {
     /// A decoder for the answer to one request.
     pub fn new(layout: Arc<ReportLayout>, asked: Asked) -> Self {
-        let sink = Sink::default();
+        let sink = Sink::new(&layout);
         let keys = KeyPrediction::default();
         Self {
             layout,
@@ -332,17 +344,9 @@ impl ReportDecoder {
         }
     }
 
-    /// Sets memory aside for so many rows of each day. Days that grow side by side would leave as much memory unused as
-    /// they take in the end.
-    #[must_use]
-    pub fn expecting(mut self, rows_a_day: usize) -> Self {
-        self.sink.rows_a_day = rows_a_day;
-        self
-    }
-
     /// Rows read so far.
     pub fn rows(&self) -> u64 {
-        self.sink.rows
+        self.sink.count()
     }
 
     /// Takes the next piece of the body.
@@ -388,7 +392,7 @@ impl ReportDecoder {
 
     fn check_size(&self) -> Result<(), DecodeError> {
         let is_too_large = self.buffer.len() > MAX_PIECE_BYTES;
-        if is_too_large { Err(DecodeError::TooLarge { rows: self.sink.rows }) } else { Ok(()) }
+        if is_too_large { Err(DecodeError::TooLarge { rows: self.rows() }) } else { Ok(()) }
     }
 
     /// The body has ended.
@@ -401,16 +405,16 @@ impl ReportDecoder {
         if !self.envelope.is_finished() {
             return Err(DecodeError::Cut { bytes });
         }
-        let Self { envelope, sink, keys, .. } = self;
+        let Self { layout, envelope, sink, keys, .. } = self;
         let (errors, warnings) = envelope.into_notices();
-        let rows = sink.rows;
-        let partitions = sink.into_partitions();
+        let rows = sink.count();
+        let partitions = layout.by_day(sink.rows);
         Ok(DecodedReport { partitions, rows, bytes, errors, warnings, unknown_fields: keys.unknown })
     }
 
     fn weigh(&self) -> Result<(), DecodeError> {
-        let held: usize = self.sink.partitions.iter().map(|(_, rows)| rows.held_bytes()).sum();
-        if held > self.max_held { Err(DecodeError::TooMuch { rows: self.sink.rows }) } else { Ok(()) }
+        let is_too_much = self.sink.rows.held_bytes() > self.max_held;
+        if is_too_much { Err(DecodeError::TooMuch { rows: self.rows() }) } else { Ok(()) }
     }
 
     /// Reads what is complete in `bytes`, which follow those consumed so far, and returns how much that was.
@@ -431,7 +435,7 @@ impl ReportDecoder {
             cursor.skip_whitespace();
             *blank += cursor.position() - used;
             if *blank > MAX_BLANK_BYTES {
-                return Err(DecodeError::Blank { rows: sink.rows });
+                return Err(DecodeError::Blank { rows: sink.count() });
             }
             used = cursor.position();
             let step =
@@ -443,7 +447,7 @@ impl ReportDecoder {
             };
             // Judged here and not by what the buffer holds, so that it does not matter how the body was cut to pieces.
             if end.saturating_sub(used) > MAX_PIECE_BYTES {
-                return Err(DecodeError::TooLarge { rows: sink.rows });
+                return Err(DecodeError::TooLarge { rows: sink.count() });
             }
             *blank = 0;
             match step {
@@ -458,7 +462,7 @@ impl ReportDecoder {
                 }
                 Err(StepError::Json(JsonError::Unusable { offset, reason })) => {
                     let offset = *consumed + offset as u64;
-                    return Err(DecodeError::Unusable { offset, rows: sink.rows, reason });
+                    return Err(DecodeError::Unusable { offset, rows: sink.count(), reason });
                 }
                 Err(StepError::Shape(found)) => return Err(DecodeError::UnknownEnvelope { found }),
             }
@@ -601,62 +605,31 @@ fn another_member(cursor: &mut Cursor<'_>, position: usize) -> Result<bool, Json
 }
 
 /// Where rows go.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sink {
-    /// Days, as they came; all texts are with the one at `current`.
-    partitions: Vec<(NaiveDate, Rows)>,
-    by_day: BTreeMap<NaiveDate, usize>,
-    current: usize,
-    rows: u64,
-    /// Rows that a day is expected to have.
-    rows_a_day: usize,
+    rows: Rows,
     /// How the row before spelled its day, and which that is: nearly always the next row's too.
     last_day: Option<(String, NaiveDate)>,
 }
 
 impl Sink {
+    fn new(layout: &ReportLayout) -> Self {
+        Self { rows: layout.empty_rows(), last_day: None }
+    }
+
+    fn count(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
     fn push(&mut self, layout: &ReportLayout, asked: &Asked, cells: &[Option<Scalar<'_>>]) -> Result<(), DecodeError> {
-        self.rows += 1;
-        let row = RowContext { layout, asked, cells, row: self.rows };
+        let row = RowContext { layout, asked, cells, row: self.count() + 1 };
         row.check_identified()?;
         let day = self.day(&row)?;
-        let rows = self.rows_of(day, layout);
         for (index, (column, filler)) in layout.columns.iter().enumerate() {
-            row.store(rows, index, column, *filler, day)?;
+            row.store(&mut self.rows, index, column, *filler, day)?;
         }
-        rows.finish_row();
+        self.rows.finish_row();
         Ok(())
-    }
-
-    /// The rows of `day`, which become the current ones.
-    fn rows_of(&mut self, day: NaiveDate, layout: &ReportLayout) -> &mut Rows {
-        let Self { partitions, by_day, current, rows_a_day, .. } = self;
-        if partitions.get(*current).is_none_or(|(known, _)| *known != day) {
-            let next = *by_day.entry(day).or_insert_with(|| {
-                let mut rows = layout.empty_rows();
-                rows.reserve(*rows_a_day);
-                partitions.push((day, rows));
-                partitions.len() - 1
-            });
-            if let Ok([(_, rows), (_, next)]) = partitions.get_disjoint_mut([*current, next]) {
-                next.take_texts(rows);
-            }
-            *current = next;
-        }
-        &mut partitions[*current].1
-    }
-
-    /// Rows by day, all with the texts that were collected.
-    fn into_partitions(self) -> BTreeMap<NaiveDate, Rows> {
-        let Self { mut partitions, current, .. } = self;
-        let (before, rest) = partitions.split_at_mut(current);
-        if let Some(((_, rows), after)) = rest.split_first_mut() {
-            rows.share_texts(before.iter_mut().chain(after).map(|(_, rows)| rows));
-        }
-        for (_, rows) in &mut partitions {
-            rows.shrink();
-        }
-        partitions.into_iter().collect()
     }
 
     fn day(&mut self, row: &RowContext<'_, '_>) -> Result<NaiveDate, DecodeError> {
@@ -735,7 +708,7 @@ impl RowContext<'_, '_> {
         day: NaiveDate,
     ) -> Result<(), DecodeError> {
         let cell = match filler {
-            Filler::Day => return self.put(rows, index, column, Value::Date(days_since_epoch(day))),
+            Filler::Day => return self.put(rows, index, column, Value::Date(day.to_epoch_days())),
             Filler::Disclosed => {
                 let value = self.asked.disclosed.map_or(Value::Null, Value::Boolean);
                 return self.put(rows, index, column, value);
@@ -810,7 +783,7 @@ impl RowContext<'_, '_> {
             ColumnType::Boolean => Value::Boolean(parse_boolean(text).ok_or_else(|| misfit("neither true nor false"))?),
             ColumnType::Date => {
                 let time = WireTime::parse(text).ok_or_else(|| misfit("not a date"))?;
-                Value::Date(days_since_epoch(time.date()))
+                Value::Date(time.date().to_epoch_days())
             }
             ColumnType::Timestamp => {
                 let time = WireTime::parse(text).ok_or_else(|| misfit("not a time"))?;
@@ -860,11 +833,6 @@ fn parse_boolean(text: &str) -> Option<bool> {
         return Some(true);
     }
     (is("false") || is("no")).then_some(false)
-}
-
-/// Arrow's date32.
-pub fn days_since_epoch(day: NaiveDate) -> i32 {
-    i32::try_from((day - NaiveDate::default()).num_days()).expect("chrono's dates fit 32 bits of days")
 }
 
 #[cfg(test)]

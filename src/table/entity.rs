@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::decode::{PULLED_AT, days_since_epoch};
+use super::decode::PULLED_AT;
 use super::excerpt::excerpt;
 use super::numeric;
 use super::parquet::pulled_at;
@@ -67,7 +67,7 @@ pub fn entity_batch(
                 Arc::new(resources.iter().map(|resource| extra(table, &resource.json)).collect::<StringArray>())
             }
             (None, name) if name == table.partition_by => {
-                Arc::new(Date32Array::from_value(days_since_epoch(snapshot_date), resources.len()))
+                Arc::new(Date32Array::from_value(snapshot_date.to_epoch_days(), resources.len()))
             }
             (None, name) => {
                 Arc::new(resources.iter().map(|resource| resource.context_value(name)).collect::<StringArray>())
@@ -194,7 +194,7 @@ fn build_scalars(column: &Column, data_type: &DataType, values: &Values<'_, '_>)
         ),
         ColumnType::Boolean => Arc::new(collect(column, values, boolean)?.into_iter().collect::<BooleanArray>()),
         ColumnType::Date => Arc::new(
-            collect(column, values, |value| Ok(time(value)?.map(|time| days_since_epoch(time.date()))))?
+            collect(column, values, |value| Ok(time(value)?.map(|time| time.date().to_epoch_days())))?
                 .into_iter()
                 .collect::<Date32Array>(),
         ),

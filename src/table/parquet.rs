@@ -53,7 +53,7 @@ pub struct Provenance {
     pub parameters: Vec<(String, String)>,
 }
 
-/// Writes the rows of a report partition, in the order given, and returns the writer. The last rows may be of earlier
+/// Writes a report partition, the rows numbered in `order`, and returns the writer. The last of all `rows` may be of earlier
 /// pulls: `older` says when each of them was pulled, in microseconds since 1970.
 pub fn write_rows<W: Write + Send>(
     table: &Table,
@@ -65,7 +65,7 @@ pub fn write_rows<W: Write + Send>(
 ) -> Result<W, WriteError> {
     let (now, fresh) = (provenance.pulled_at.timestamp_micros(), rows.len().saturating_sub(older.len()));
     let time = |row: &u32| (*row as usize).checked_sub(fresh).map_or(now, |position| older[position]);
-    let texts: Vec<Option<ArrayRef>> = rows.columns().iter().map(ColumnBuffer::distinct_texts).collect();
+    let texts: Vec<Option<ArrayRef>> = rows.columns().iter().map(|column| column.distinct_texts(order.len())).collect();
     let schema = Arc::new(with_indices(&arrow_schema(table), &texts));
     let batches = order.chunks(BATCH_ROWS).map(|slice| {
         let gather = |(column, texts): (&ColumnBuffer, &Option<ArrayRef>)| match texts {

@@ -8,12 +8,14 @@ use std::fs::File;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
+use chrono::NaiveDate;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::columns::{Rows, Value};
 use super::decode::{PULLED_AT, ReportLayout};
 use super::footer::ReadError;
+use super::partitions::{Partition, Partitions};
 use super::schema::value_type;
 use crate::catalog::{Column, ColumnType};
 
@@ -27,6 +29,18 @@ pub struct OldRows {
     pub rows: Rows,
     /// When each was pulled, in microseconds since 1970.
     pub pulled_at: Vec<i64>,
+}
+
+impl OldRows {
+    /// New rows of a day, and these after them.
+    pub fn beside(&self, fresh: Partition<'_>, layout: &ReportLayout, day: NaiveDate) -> Partitions {
+        let mut both = layout.empty_rows();
+        let fresh = fresh.members().iter().map(|&row| fresh.rows().row(row));
+        fresh.for_each(|row| both.push(row).expect("columns of the layout"));
+        let old = (0_u32..).zip(&self.pulled_at).map(|(row, _)| self.rows.row(row));
+        old.for_each(|row| both.push(row).expect("columns of the layout"));
+        Partitions::of_one_day(both, day)
+    }
 }
 
 /// The advertisers that have rows in a file; none where it has no such column.

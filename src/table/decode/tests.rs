@@ -37,9 +37,9 @@ fn decode(body: &str) -> Result<DecodedReport, DecodeError> {
 /// Every value of a report, by day, as text.
 fn shown(report: &DecodedReport) -> Vec<String> {
     let mut lines = Vec::new();
-    for (day, rows) in &report.partitions {
-        for row in 0..rows.len() {
-            lines.push(format!("{day} {:?}", rows.columns().iter().map(|column| column.get(row)).collect::<Vec<_>>()));
+    for (day, rows) in report.partitions.iter() {
+        for &row in rows.members() {
+            lines.push(format!("{day} {:?}", rows.rows().row(row).collect::<Vec<_>>()));
         }
     }
     lines
@@ -314,7 +314,7 @@ proptest! {
             row["Clicks"] = json!(clicks.to_string());
         }
         let report = decode(&json!({"Rows": [row]}).to_string()).unwrap();
-        let columns = report.partitions[&day("2026-09-02")].columns();
+        let columns = report.partitions.rows().columns();
         let layout = layout();
         let position = |name: &str| layout.columns().position(|column| column.name == name).unwrap();
         let expected_name = if name.is_empty() { Value::Null } else { Value::Text(&name) };
