@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use reqwest::{Method as HttpMethod, StatusCode, Url};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::decoding::{Decoded, decode};
 use super::pages::PageEnds;
 use super::requests::ReportRequest;
 use crate::catalog::{Catalog, Connector, Endpoint, EndpointId, Method, Pagination, QuotaClass, Report};
@@ -32,8 +33,6 @@ const ROWS_IN_MEMORY: u32 = 100_000;
 const UNKNOWN_ROWS: u32 = 100_000;
 /// Rows that even the smallest answer is taken to have: its buffers take as much memory.
 const MIN_ROWS: u32 = 2_000;
-/// Chunks that wait between the socket and the decoder; a full channel stops the socket.
-const CHUNKS_IN_FLIGHT: usize = 8;
 
 /// What failed, as far as what to do next depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -367,7 +366,7 @@ impl CriteoClient {
 
     async fn read_report(
         &self,
-        mut response: Response,
+        response: Response,
         decoder: ReportDecoder,
         report: EndpointId,
         cap: Option<u64>,
@@ -375,30 +374,8 @@ impl CriteoClient {
     ) -> Result<ReportAnswer, ReadError> {
         self.note_headers(response.headers());
         let memory = Arc::clone(&self.row_memory).acquire_many_owned(rows).await.map_err(ReadError::fatal)?;
-        let (chunks, received) = mpsc::channel(CHUNKS_IN_FLIGHT);
-        let decoding = tokio::task::spawn_blocking(move || decode(received, decoder, cap));
-        let mut broken = None;
-        loop {
-            match response.chunk().await {
-                // The decoder may have seen enough: the cap, or an error.
-                Ok(Some(chunk)) => {
-                    if chunks.send(chunk).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    broken = Some(error);
-                    break;
-                }
-            }
-        }
-        drop(chunks);
-        let decoded = decoding.await.map_err(ReadError::fatal)?;
-        if let Some(error) = broken {
-            return Err(error);
-        }
-        self.judge(decoded?, report, RowMemory(memory))
+        let decoded = decode(response, decoder, cap).await?;
+        self.judge(decoded, report, RowMemory(memory))
     }
 
     /// Looks at what came beside the rows.
@@ -588,29 +565,6 @@ fn is_expected(endpoint: EndpointId, field: &str) -> bool {
 fn notice_problem(entries: &[u8]) -> Problem {
     let body = [b"{\"errors\":".as_slice(), entries, b"}"].concat();
     Problem::parse(StatusCode::OK, &HeaderMap::new(), &body)
-}
-
-/// What the decoder saw of a body.
-enum Decoded {
-    Whole(DecodedReport),
-    Capped { rows: u64 },
-}
-
-fn decode(
-    mut received: mpsc::Receiver<Bytes>,
-    mut decoder: ReportDecoder,
-    cap: Option<u64>,
-) -> Result<Decoded, ReadError> {
-    let failed = |error: DecodeError| {
-        if error.is_retryable() { ReadError::retry(error) } else { ReadError::fatal(error) }
-    };
-    while let Some(chunk) = received.blocking_recv() {
-        decoder.feed(&chunk).map_err(failed)?;
-        if cap.is_some_and(|cap| decoder.rows() >= cap) {
-            return Ok(Decoded::Capped { rows: decoder.rows() });
-        }
-    }
-    decoder.finish().map(Decoded::Whole).map_err(failed)
 }
 
 fn page_resources(page: &[u8]) -> Option<Vec<Json<'_>>> {

@@ -5,6 +5,7 @@
 
 mod client;
 mod connection;
+mod decoding;
 mod pages;
 mod requests;
 mod version;
