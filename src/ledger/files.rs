@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::book::LedgerError;
+use super::error::LedgerError;
 use crate::store::Store;
 
 const DATA_FILE: &str = "data.parquet";

@@ -13,26 +13,30 @@
 //! `pending.json` compares checksums: a record whose file is live is taken over, the others are dropped. So the ledger
 //! agrees with the files whatever moment a run was killed at.
 //!
-//! Every file carries `format_version` and ends with a checksum of its content (see `sealed`). A reader accepts a newer version as long as what it knows is there; a writer
-//! refuses to touch a ledger newer than itself.
+//! Every file carries `format_version` and ends with a checksum of its content (see `sealed`). A reader accepts a newer
+//! version as long as what it knows is there; a writer refuses to touch a ledger newer than itself.
 //!
 //! A damaged `ledger.json`, `pending.json` or partitions file stops a run, because going on without it would fetch or
-//! trust the wrong days, and so does data without any ledger; `rebuild` reconstructs it. A damaged record of a run stops nothing: it only ends what an
-//! interrupted backfill can be continued from. The ledger knows neither Criteo nor why something was pulled.
+//! trust the wrong days, and so does data without any ledger; `rebuild` reconstructs it. A damaged record of a run stops
+//! nothing: it only ends what an interrupted backfill can be continued from. The ledger knows neither Criteo nor why
+//! something was pulled.
 
 mod book;
+mod error;
 mod files;
 mod rebuild;
+mod records;
 mod sealed;
 #[cfg(test)]
 mod tests;
 mod verify;
 
-pub use book::{
-    Difference, FORMAT_VERSION, Ledger, LedgerError, PartitionRecord, PartitionStatus, Restatement, RunOutcome,
-    RunRecord, partition_path,
-};
+pub use book::Ledger;
+pub use error::LedgerError;
 pub use rebuild::{Dropped, Rebuild, Rebuilt};
+pub use records::{
+    Difference, FORMAT_VERSION, PartitionRecord, PartitionStatus, Restatement, RunOutcome, RunRecord, partition_path,
+};
 pub use sealed::Damage;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use sealed::fuzz;

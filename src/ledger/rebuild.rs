@@ -16,12 +16,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::book::{
-    FORMAT_VERSION, LOST_RUNS, Ledger, LedgerError, PENDING_FILE, PartitionRecord, PartitionStatus, PartitionsFile,
-    PendingFile, RUNS_FOLDER, RunOutcome, RunRecord, VERSION_FILE, VersionFile, month_files, partition_path, run_files,
-    write_json,
-};
+use super::book::{Ledger, month_files, run_files, write_json};
+use super::error::LedgerError;
 use super::files::DataFiles;
+use super::records::{
+    FORMAT_VERSION, LOST_RUNS, PENDING_FILE, PartitionRecord, PartitionStatus, PartitionsFile, PendingFile,
+    RUNS_FOLDER, RunOutcome, RunRecord, VERSION_FILE, VersionFile, partition_path,
+};
 use super::sealed::{newer_version, unseal};
 use crate::catalog::{ColumnType, Table};
 use crate::dates::{is_provisional, today};

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Error as JsonError;
 use sha2::{Digest, Sha256};
 
-use super::book::{FORMAT_VERSION, LedgerError};
+use super::records::FORMAT_VERSION;
 use crate::store::hexadecimal;
 
 /// What stands between the content and its checksum, and after it.
@@ -78,19 +78,12 @@ fn sealed_content(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((rest.strip_suffix(BEFORE)?, checksum))
 }
 
-impl LedgerError {
-    /// A file that is not what it should be.
-    pub(super) fn damaged(file: &str, source: impl Into<Damage>) -> Self {
-        Self::Damaged { file: file.to_owned(), source: source.into() }
-    }
-}
-
 /// What must hold for the bytes of a ledger file: see `fuzzing`.
 ///
 /// The bytes are read as a file of each kind, and as edits of a sound file: three bytes each, a place and a new value.
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn fuzz(bytes: &[u8]) {
-    use super::book::{PartitionsFile, PendingFile, RunRecord, VersionFile};
+    use super::records::{PartitionsFile, PendingFile, RunRecord, VersionFile};
 
     const SOUND: &[u8] =
         br#"{"table":"t","date":"2026-11-01","rows":5,"bytes":900,"sha256":"ab","sums":{"clicks":"12"},

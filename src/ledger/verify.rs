@@ -8,8 +8,10 @@ use std::fs::File;
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use super::book::{Ledger, LedgerError, PartitionRecord, partition_path};
+use super::book::Ledger;
+use super::error::LedgerError;
 use super::files::DataFiles;
+use super::records::{PartitionRecord, partition_path};
 use crate::error::error_chain;
 use crate::store::Store;
 use crate::table::footer::Footer;

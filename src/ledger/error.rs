@@ -1,0 +1,55 @@
+//! Why the ledger could not be used.
+
+use super::records::FORMAT_VERSION;
+use super::sealed::Damage;
+use crate::error::{Error, ErrorKind};
+use crate::store::StoreError;
+
+/// Why the ledger could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file of the ledger is not what it should be.
+    #[error(
+        "the ledger file `{file}` is damaged; `criteo-source status --rebuild` reconstructs it from the data files"
+    )]
+    Damaged {
+        /// Which file, below the output.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        source: Damage,
+    },
+    /// There is data, but no ledger.
+    #[error(
+        "`{folder}` has {partitions} partitions, but its ledger is lost; `criteo-source status --rebuild` reconstructs \
+         it from the data files"
+    )]
+    Lost {
+        /// The output.
+        folder: String,
+        /// Files of data in it.
+        partitions: usize,
+    },
+    /// The ledger was written by a newer program.
+    #[error("the ledger has format {found}, this program writes {FORMAT_VERSION}: use the newer program")]
+    Newer {
+        /// Its version.
+        found: u32,
+    },
+}
+
+impl LedgerError {
+    /// A file that is not what it should be.
+    pub(super) fn damaged(file: &str, source: impl Into<Damage>) -> Self {
+        Self::Damaged { file: file.to_owned(), source: source.into() }
+    }
+}
+
+impl From<LedgerError> for Error {
+    fn from(error: LedgerError) -> Self {
+        Self::new(ErrorKind::Output, error.to_string()).with_source(error)
+    }
+}

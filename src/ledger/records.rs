@@ -1,0 +1,197 @@
+//! What the files of the ledger say, and where they lie below the output.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The format this program writes. Raised only for changes that an older program would get wrong.
+pub const FORMAT_VERSION: u32 = 1;
+/// Restatements remembered per partition; the oldest go first.
+const MAX_HISTORY: usize = 90;
+pub(super) const VERSION_FILE: &str = "_ledger/ledger.json";
+pub(super) const PENDING_FILE: &str = "_ledger/pending.json";
+pub(super) const PARTITIONS_FOLDER: &str = "_ledger/partitions";
+pub(super) const RUNS_FOLDER: &str = "_ledger/runs";
+/// A parameter of a rebuild: the runs whose records were lost, which may have been the end of an interrupted job.
+pub(super) const LOST_RUNS: &str = "lost_runs";
+
+/// How far a partition can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartitionStatus {
+    /// Younger than the look-back: Criteo still restates it.
+    Provisional,
+    /// Older than the look-back when it was pulled, or a snapshot.
+    Final,
+    /// Its sums differ from Criteo's own totals.
+    Mismatch,
+}
+
+/// One live file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartitionRecord {
+    /// Table.
+    pub table: String,
+    /// Day or snapshot date: the `dt` of the path.
+    pub date: NaiveDate,
+    /// Rows in the file; zero is a day that was pulled and had none.
+    pub rows: u64,
+    /// Size of the file.
+    pub bytes: u64,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Exact sums of the additive columns, as decimal text.
+    pub sums: BTreeMap<String, String>,
+    /// The run that wrote it.
+    pub run_id: String,
+    /// When its rows were pulled.
+    pub pulled_at: DateTime<Utc>,
+    /// Report or list calls that the request it came from took, shared with the other days of its window.
+    pub calls: u64,
+    /// Trust.
+    pub status: PartitionStatus,
+    /// Advertisers that could not be asked for: their rows are not in the file, or those of an earlier pull.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_advertisers: Vec<String>,
+    /// Where its sums are not Criteo's totals; empty when they agree or were not compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// What it said before, newest last, where a re-pull changed it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Restatement>,
+}
+
+impl PartitionRecord {
+    /// Path of the file below the output.
+    pub fn path(&self) -> String {
+        partition_path(&self.table, self.date)
+    }
+
+    /// This record as the successor of `before`: with its history, and with `before` in it if the numbers changed.
+    #[must_use]
+    pub(super) fn after(mut self, before: &Self) -> Self {
+        self.history.clone_from(&before.history);
+        if before.rows != self.rows || before.sums != self.sums {
+            self.history.push(Restatement {
+                run_id: before.run_id.clone(),
+                pulled_at: before.pulled_at,
+                rows: before.rows,
+                sums: before.sums.clone(),
+            });
+            let surplus = self.history.len().saturating_sub(MAX_HISTORY);
+            self.history.drain(..surplus);
+        }
+        self
+    }
+
+    pub(super) fn month_file(&self) -> String {
+        format!("{PARTITIONS_FOLDER}/{}/{}-{:02}.json", self.table, self.date.year(), self.date.month())
+    }
+}
+
+/// Path of a partition's file below the output: Hive layout, with `dt` as the key because no column has that name.
+pub fn partition_path(table: &str, date: NaiveDate) -> String {
+    format!("{table}/dt={date}/data.parquet")
+}
+
+/// A sum that is not Criteo's own total.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Advertiser.
+    pub advertiser_id: String,
+    /// Column.
+    pub column: String,
+    /// Sum of the rows that were pulled, as decimal text.
+    pub pulled: String,
+    /// Criteo's total, as decimal text.
+    pub total: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { advertiser_id, column, pulled, total } = self;
+        write!(f, "`{column}` of advertiser {advertiser_id} is {pulled}, Criteo's total is {total}")
+    }
+}
+
+/// What a partition said before it was replaced by something different.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Restatement {
+    /// The run that had written it.
+    pub run_id: String,
+    /// When its rows had been pulled.
+    pub pulled_at: DateTime<Utc>,
+    /// Its rows.
+    pub rows: u64,
+    /// Its sums.
+    pub sums: BTreeMap<String, String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// Has not ended; or was killed.
+    Running,
+    /// Everything that was planned is published.
+    Ok,
+    /// Some of it is.
+    Partial,
+    /// Nothing is.
+    Failed,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Format of this file.
+    pub format_version: u32,
+    /// Identifier, sorting by time.
+    pub run_id: String,
+    /// `pull`, `backfill`, …
+    pub command: String,
+    /// What it was asked to do, for people.
+    pub parameters: BTreeMap<String, String>,
+    /// Equal for runs that were asked to do exactly the same: an interrupted backfill is continued by these.
+    pub resume_key: String,
+    /// Start.
+    pub started_at: DateTime<Utc>,
+    /// End.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Outcome.
+    pub outcome: RunOutcome,
+    /// Calls by quota class.
+    pub calls: BTreeMap<String, u64>,
+    /// Requests repeated.
+    pub retries: u64,
+    /// Seconds spent waiting for quotas and between retries, added over concurrent requests.
+    pub waited_secs: f64,
+    /// Partitions published.
+    pub partitions: u64,
+    /// First words of each error.
+    pub errors: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct VersionFile {
+    /// Format of this file.
+    pub(super) format_version: u32,
+}
+
+/// Records of files that are just being published.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct PendingFile {
+    /// Format of this file.
+    pub(super) format_version: u32,
+    /// The records.
+    pub(super) partitions: Vec<PartitionRecord>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PartitionsFile {
+    /// Format of this file.
+    pub(super) format_version: u32,
+    /// Records of one month.
+    pub(super) partitions: BTreeMap<NaiveDate, PartitionRecord>,
+}
