@@ -103,7 +103,7 @@ impl Catalog {
         };
         let (columns, extract, primary_key, warnings) = match &contract.shape {
             Shape::Report { grain, dimensions, metrics, added } => {
-                let request = ReportRequest {
+                let request = ReportShape {
                     table: name,
                     report: Report::of(declaration.endpoint).expect("a report contract has a report endpoint"),
                     grain: *grain,
@@ -149,7 +149,7 @@ impl Catalog {
         if self.tables().any(|table| table == name) {
             return Err(CatalogError::ReservedReportName { name: name.to_owned() });
         }
-        let request = ReportRequest {
+        let request = ReportShape {
             table: name,
             report: Report::Statistics,
             grain: custom.grain,
@@ -182,7 +182,7 @@ impl Catalog {
         }
     }
 
-    fn report(&self, request: &ReportRequest<'_>) -> Result<ResolvedReport, CatalogError> {
+    fn report(&self, request: &ReportShape<'_>) -> Result<ResolvedReport, CatalogError> {
         let mut selection = Selection { request, catalogue: self.catalogue(request.report), warnings: Vec::new() };
         let dimensions = selection.dimensions()?;
         let metrics = selection.metrics()?;
@@ -204,7 +204,7 @@ impl Catalog {
         Ok((columns, extract, primary_key, warnings))
     }
 
-    fn report_columns(&self, request: &ReportRequest<'_>, dimensions: &[Field], metrics: &[Field]) -> Vec<Column> {
+    fn report_columns(&self, request: &ReportShape<'_>, dimensions: &[Field], metrics: &[Field]) -> Vec<Column> {
         let mut columns = match request.grain {
             Grain::Day => vec![self.common.day(request.time_dimension())],
             Grain::Hour => vec![self.common.day(None), self.common.hour()],
@@ -242,7 +242,7 @@ impl Catalog {
 type ResolvedReport = (Vec<Column>, Extract, Vec<String>, Vec<Warning>);
 
 /// What a report table is made from.
-struct ReportRequest<'a> {
+struct ReportShape<'a> {
     table: &'a str,
     report: Report,
     grain: Grain,
@@ -252,7 +252,7 @@ struct ReportRequest<'a> {
     contract_key: &'a [String],
 }
 
-impl ReportRequest<'_> {
+impl ReportShape<'_> {
     /// The dimension that cuts time; the placements report has none and is asked day by day.
     fn time_dimension(&self) -> Option<&'static str> {
         match (self.report, self.grain) {
@@ -294,7 +294,7 @@ impl ReportRequest<'_> {
 
 /// Turns configured names into fields and collects what to tell the user.
 struct Selection<'a> {
-    request: &'a ReportRequest<'a>,
+    request: &'a ReportShape<'a>,
     catalogue: &'a FieldCatalogue,
     warnings: Vec<Warning>,
 }

@@ -352,9 +352,9 @@ impl CriteoClient {
         let endpoint = self.endpoint(request.endpoint);
         let cap = self.row_cap(request.endpoint);
         let asked = Asked {
-            days: request.days,
-            disclosed: request.disclosed,
-            day_is_given: request.endpoint == EndpointId::TransactionsReport && request.days.len_days() == 1,
+            days: request.filter.days,
+            disclosed: request.filter.disclosed,
+            day_is_given: request.endpoint == EndpointId::TransactionsReport && request.filter.days.len_days() == 1,
         };
         let call = self.request(endpoint, None, Body::Json(request.body().into()), what);
         let rows = expected_rows.map_or(UNKNOWN_ROWS, |rows| u32::try_from(rows).unwrap_or(UNKNOWN_ROWS));

@@ -14,5 +14,5 @@ pub use client::{
     ApiNotice, ClientParts, CriteoClient, FetchError, FetchErrorKind, ListAnswer, ListRequest, ReportAnswer, RowMemory,
 };
 pub use connection::{Calls, Connection, Usage};
-pub use requests::{ReportRequest, search_body};
+pub use requests::{ReportFilter, ReportRequest, search_body};
 pub use version::{VERSION_REMEDY, VERSION_WARNING, VersionAge};

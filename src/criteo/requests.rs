@@ -4,17 +4,16 @@
 //! transactions are wrapped in `data[0].attributes`, and placements spells `adsetIds` and wants a comma-separated
 //! string (Criteo OpenAPI 2026-07). Dates are sent as plain `YYYY-MM-DD`; both ends are included.
 
+use chrono_tz::Tz;
 use serde::Serialize;
 
-use crate::catalog::EndpointId;
+use crate::catalog::{EndpointId, Extract, Table};
 use crate::dates::DateRange;
 
-/// One report request, before it is spelled for its endpoint.
+/// Which rows of a report are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportRequest {
-    /// Which report.
-    pub endpoint: EndpointId,
-    /// Days in `timezone`, both ends included.
+pub struct ReportFilter {
+    /// Days in the request's time zone, both ends included.
     pub days: DateRange,
     /// Advertisers; never empty, since Criteo refuses a report without (live answer of June 2026).
     pub advertisers: Vec<String>,
@@ -26,6 +25,22 @@ pub struct ReportRequest {
     pub disclosed: Option<bool>,
     /// Transactions: only this kind of event (`Click`, `Display`).
     pub event_type: Option<String>,
+}
+
+impl ReportFilter {
+    /// All rows of these days and advertisers.
+    pub fn new(days: DateRange, advertisers: Vec<String>, disclosed: Option<bool>) -> Self {
+        Self { days, advertisers, ad_sets: None, environment: None, disclosed, event_type: None }
+    }
+}
+
+/// One report request, before it is spelled for its endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportRequest {
+    /// Which report.
+    pub endpoint: EndpointId,
+    /// Which of its rows.
+    pub filter: ReportFilter,
     /// Dimensions in Criteo's spelling.
     pub dimensions: Vec<String>,
     /// Metrics in Criteo's spelling.
@@ -94,6 +109,16 @@ struct WrappedResource<T> {
 }
 
 impl ReportRequest {
+    /// The request for rows of a report table.
+    pub fn new(table: &Table, filter: ReportFilter, currency: &str, timezone: Tz) -> Self {
+        let (dimensions, metrics) = match &table.extract {
+            Extract::Report { dimensions, metrics, .. } => (dimensions.clone(), metrics.clone()),
+            Extract::Entity { .. } => (Vec::new(), Vec::new()),
+        };
+        let (endpoint, timezone) = (table.endpoint, timezone.name().to_owned());
+        Self { endpoint, filter, dimensions, metrics, currency: currency.to_owned(), timezone }
+    }
+
     /// The JSON body.
     pub fn body(&self) -> Vec<u8> {
         let body = match self.endpoint {
@@ -106,10 +131,10 @@ impl ReportRequest {
 
     fn statistics(&self) -> StatisticsQuery<'_> {
         StatisticsQuery {
-            advertiser_ids: self.advertisers.join(","),
-            ad_set_ids: self.ad_sets.as_deref(),
-            start_date: self.days.from().to_string(),
-            end_date: self.days.to().to_string(),
+            advertiser_ids: self.filter.advertisers.join(","),
+            ad_set_ids: self.filter.ad_sets.as_deref(),
+            start_date: self.filter.days.from().to_string(),
+            end_date: self.filter.days.to().to_string(),
             format: "json",
             currency: &self.currency,
             timezone: &self.timezone,
@@ -120,29 +145,29 @@ impl ReportRequest {
 
     fn placements(&self) -> PlacementsQuery<'_> {
         PlacementsQuery {
-            advertiser_ids: self.advertisers.join(","),
-            ad_set_ids: self.ad_sets.as_ref().map(|ids| ids.join(",")),
-            environment: self.environment.as_deref(),
+            advertiser_ids: self.filter.advertisers.join(","),
+            ad_set_ids: self.filter.ad_sets.as_ref().map(|ids| ids.join(",")),
+            environment: self.filter.environment.as_deref(),
             dimensions: &self.dimensions,
             metrics: &self.metrics,
             currency: &self.currency,
-            disclosed: self.disclosed.unwrap_or(true),
+            disclosed: self.filter.disclosed.unwrap_or(true),
             format: "json",
             timezone: &self.timezone,
-            start_date: self.days.from().to_string(),
-            end_date: self.days.to().to_string(),
+            start_date: self.filter.days.from().to_string(),
+            end_date: self.filter.days.to().to_string(),
         }
     }
 
     fn transactions(&self) -> TransactionsQuery<'_> {
         TransactionsQuery {
-            advertiser_ids: self.advertisers.join(","),
-            start_date: self.days.from().to_string(),
-            end_date: self.days.to().to_string(),
+            advertiser_ids: self.filter.advertisers.join(","),
+            start_date: self.filter.days.from().to_string(),
+            end_date: self.filter.days.to().to_string(),
             format: "json",
             timezone: &self.timezone,
             currency: &self.currency,
-            event_type: self.event_type.as_deref(),
+            event_type: self.filter.event_type.as_deref(),
         }
     }
 }
@@ -171,14 +196,13 @@ mod tests {
 
     fn request(endpoint: EndpointId) -> ReportRequest {
         let day = |text: &str| text.parse().expect("a date");
+        let days = DateRange::new(day("2026-11-01"), day("2026-11-07")).expect("a range");
         ReportRequest {
             endpoint,
-            days: DateRange::new(day("2026-11-01"), day("2026-11-07")).expect("a range"),
-            advertisers: vec!["1".to_owned(), "2".to_owned()],
-            ad_sets: Some(vec!["7".to_owned(), "8".to_owned()]),
-            environment: None,
-            disclosed: Some(false),
-            event_type: None,
+            filter: ReportFilter {
+                ad_sets: Some(vec!["7".to_owned(), "8".to_owned()]),
+                ..ReportFilter::new(days, vec!["1".to_owned(), "2".to_owned()], Some(false))
+            },
             dimensions: vec!["AdsetId".to_owned()],
             metrics: vec!["Clicks".to_owned()],
             currency: "EUR".to_owned(),

@@ -208,7 +208,7 @@ impl<'r> ReportFetch<'r> {
         Box::pin(async move {
             match self.rows_of(part.clone()).await {
                 Err(WindowFailure::Fetch(error))
-                    if may_be_the_advertiser(&error) && part.days.len_days() == 1 && !part.is_diagnosis =>
+                    if may_be_the_advertiser(&error) && part.filter.days.len_days() == 1 && !part.is_diagnosis =>
                 {
                     self.diagnose(part, error).await
                 }
@@ -228,14 +228,16 @@ impl<'r> ReportFetch<'r> {
                     memory: Some(memory),
                     ..Pulled::default()
                 }),
-                Ok(ReportAnswer::Whole(report, _)) if part.days.len_days() > 1 => {
+                Ok(ReportAnswer::Whole(report, _)) if part.filter.days.len_days() > 1 => {
                     Err(WindowFailure::TooManyRows(report.rows))
                 }
                 Ok(ReportAnswer::Whole(report, memory)) => {
                     drop(memory);
                     self.doubt(part, report.partitions, report.rows).await
                 }
-                Ok(ReportAnswer::Capped { rows }) if part.days.len_days() > 1 => Err(WindowFailure::TooManyRows(rows)),
+                Ok(ReportAnswer::Capped { rows }) if part.filter.days.len_days() > 1 => {
+                    Err(WindowFailure::TooManyRows(rows))
+                }
                 Ok(ReportAnswer::Capped { rows }) => {
                     let mut pulled = self.cut(part, rows).await?;
                     pulled.capped_calls += 1;
@@ -244,7 +246,7 @@ impl<'r> ReportFetch<'r> {
                 Err(error) if error.kind() == FetchErrorKind::AdvertiserRefused => {
                     self.without_refused(part, error).await
                 }
-                Err(error) if error.kind() == FetchErrorKind::TooLarge && part.days.len_days() > 1 => {
+                Err(error) if error.kind() == FetchErrorKind::TooLarge && part.filter.days.len_days() > 1 => {
                     Err(WindowFailure::TooManyRows(0))
                 }
                 Err(error) if error.kind() == FetchErrorKind::TooLarge && part.halves().is_some() => {
@@ -263,23 +265,8 @@ impl<'r> ReportFetch<'r> {
     }
 
     fn request(&self, part: &Part) -> ReportRequest {
-        let (dimensions, metrics) = match &self.table.extract {
-            Extract::Report { dimensions, metrics, .. } => (dimensions.clone(), metrics.clone()),
-            Extract::Entity { .. } => (Vec::new(), Vec::new()),
-        };
-        ReportRequest {
-            endpoint: self.table.endpoint,
-            days: part.days,
-            advertisers: part.advertisers.clone(),
-            ad_sets: part.ad_sets.clone(),
-            environment: part.environment.clone(),
-            disclosed: part.disclosed,
-            event_type: part.event_type.clone(),
-            dimensions,
-            metrics,
-            currency: self.run.settings.currency.clone(),
-            timezone: self.run.settings.timezone.name().to_owned(),
-        }
+        let settings = &self.run.settings;
+        ReportRequest::new(&self.table, part.filter.clone(), &settings.currency, settings.timezone)
     }
 
     /// Whether an answer of so many rows may have been cut at a cap that nobody documents.
@@ -330,12 +317,12 @@ impl<'r> ReportFetch<'r> {
     async fn finest_parts(&self, part: &Part, rows: u64) -> Result<Vec<Part>, WindowFailure> {
         match self.table.endpoint {
             EndpointId::TransactionsReport => part.by_event_type().ok_or_else(|| self.cannot_split(part, rows)),
-            _ if part.ad_sets.is_none() => match self.values(part, "AdsetId").await? {
+            _ if part.filter.ad_sets.is_none() => match self.values(part, "AdsetId").await? {
                 Values::Known(ids) if !ids.is_empty() => Ok(part.by_ad_sets(ids)),
                 Values::Known(_) => Err(self.cannot_split(part, rows)),
                 Values::Unnamed => Err(self.unnamed(part, rows, "ad set")),
             },
-            EndpointId::PlacementsReport if part.environment.is_none() => {
+            EndpointId::PlacementsReport if part.filter.environment.is_none() => {
                 match self.values(part, "Environment").await? {
                     Values::Known(environments) if environments.len() > 1 => {
                         part.by_environment(&environments).ok_or_else(|| self.unnamed(part, rows, "known environment"))
@@ -390,13 +377,14 @@ impl<'r> ReportFetch<'r> {
             return Err(error.into());
         }
         let known = self.advertisers();
-        let advertisers: Vec<String> = part.advertisers.iter().filter(|id| known.contains(id)).cloned().collect();
+        let advertisers: Vec<String> =
+            part.filter.advertisers.iter().filter(|id| known.contains(id)).cloned().collect();
         if advertisers.is_empty() {
             return Ok(Pulled { calls: 1, ..Pulled::default() });
         }
-        if advertisers.len() < part.advertisers.len() {
+        if advertisers.len() < part.filter.advertisers.len() {
             drop(is_outage);
-            return self.part(Part { advertisers, ..part }).await;
+            return self.part(part.of(advertisers)).await;
         }
         let found = self.without_unanswered(part, error, false).await;
         *is_outage = matches!(&found, Err(WindowFailure::Fetch(error)) if may_be_the_advertiser(error));
@@ -414,7 +402,7 @@ impl<'r> ReportFetch<'r> {
     ) -> BoxFuture<'_, Result<Pulled, WindowFailure>> {
         Box::pin(async move {
             let Some(halves) = part.advertiser_halves() else {
-                let [advertiser] = part.advertisers.as_slice() else { return Err(error.into()) };
+                let [advertiser] = part.filter.advertisers.as_slice() else { return Err(error.into()) };
                 if !is_alive {
                     return Err(error.into());
                 }
@@ -448,7 +436,7 @@ impl<'r> ReportFetch<'r> {
     async fn without_refused(&self, part: Part, error: FetchError) -> Result<Pulled, WindowFailure> {
         let mut pulled = Pulled { calls: 1, ..Pulled::default() };
         let Some(halves) = part.advertiser_halves() else {
-            if let [advertiser] = part.advertisers.as_slice() {
+            if let [advertiser] = part.filter.advertisers.as_slice() {
                 self.run.refuse(advertiser, &error);
             }
             return Ok(pulled);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::catalog::{Column, ColumnType, EndpointId, Extract, Grain, Job, Mode, Table};
+use crate::criteo::ReportFilter;
 use crate::dates::DateRange;
 use crate::settings::Settings;
 use crate::table::columns::{Rows, Value};
@@ -26,18 +27,8 @@ pub(super) fn disclosures(table: &Table) -> Vec<Option<bool>> {
 /// One request's share of a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// Days.
-    pub days: DateRange,
-    /// Advertisers; at least one.
-    pub advertisers: Vec<String>,
-    /// Only these ad sets.
-    pub ad_sets: Option<Vec<String>>,
-    /// Placements: only this environment.
-    pub environment: Option<String>,
-    /// Placements: disclosed or undisclosed.
-    pub disclosed: Option<bool>,
-    /// Transactions: only this kind of event.
-    pub event_type: Option<String>,
+    /// Which rows.
+    pub filter: ReportFilter,
     /// Rows that are expected, where something is known of them.
     pub expected_rows: Option<u64>,
     /// Asked for to find out which advertisers have no answer.
@@ -47,35 +38,38 @@ pub(super) struct Part {
 impl Part {
     /// Everything of these days and advertisers.
     pub(super) fn new(days: DateRange, advertisers: Vec<String>, disclosed: Option<bool>) -> Self {
-        Self {
-            days,
-            advertisers,
-            ad_sets: None,
-            environment: None,
-            disclosed,
-            event_type: None,
-            expected_rows: None,
-            is_diagnosis: false,
-        }
+        let filter = ReportFilter::new(days, advertisers, disclosed);
+        Self { filter, expected_rows: None, is_diagnosis: false }
+    }
+
+    /// The same of these advertisers only.
+    pub(super) fn of(&self, advertisers: Vec<String>) -> Self {
+        self.with(|filter| filter.advertisers = advertisers)
+    }
+
+    fn with(&self, change: impl FnOnce(&mut ReportFilter)) -> Self {
+        let mut part = self.clone();
+        change(&mut part.filter);
+        part
     }
 
     /// Two parts with half the advertisers, or half the ad sets, each.
     pub(super) fn halves(&self) -> Option<Vec<Self>> {
         self.advertiser_halves().or_else(|| {
-            let (first, second) = halve(self.ad_sets.as_ref()?)?;
-            Some([first, second].map(|ids| Self { ad_sets: Some(ids), ..self.clone() }).into())
+            let (first, second) = halve(self.filter.ad_sets.as_ref()?)?;
+            Some([first, second].map(|ids| self.with(|filter| filter.ad_sets = Some(ids))).into())
         })
     }
 
     /// Two parts with half the advertisers each.
     pub(super) fn advertiser_halves(&self) -> Option<Vec<Self>> {
-        let (first, second) = halve(&self.advertisers)?;
-        Some([first, second].map(|advertisers| Self { advertisers, ..self.clone() }).into())
+        let (first, second) = halve(&self.filter.advertisers)?;
+        Some([first, second].map(|advertisers| self.of(advertisers)).into())
     }
 
     /// Two parts with half of `ids` each.
     pub(super) fn by_ad_sets(&self, ids: Vec<String>) -> Vec<Self> {
-        let whole = Self { ad_sets: Some(ids), ..self.clone() };
+        let whole = self.with(|filter| filter.ad_sets = Some(ids));
         whole.halves().unwrap_or_else(|| vec![whole])
     }
 
@@ -83,39 +77,40 @@ impl Part {
     pub fn by_environment(&self, environments: &[String]) -> Option<Vec<Self>> {
         let filter = |name: &String| ENVIRONMENTS.iter().find(|known| known.eq_ignore_ascii_case(name));
         let known: Option<BTreeSet<&str>> = environments.iter().map(|name| filter(name).copied()).collect();
-        let part = |name: &str| Self { environment: Some(name.to_owned()), ..self.clone() };
+        let part = |name: &str| self.with(|filter| filter.environment = Some(name.to_owned()));
         Some(known?.into_iter().map(part).collect())
     }
 
     /// A part for each kind of event (Criteo OpenAPI 2026-07: `Click`, `Display`), unless it already is one.
     pub(super) fn by_event_type(&self) -> Option<Vec<Self>> {
-        if self.event_type.is_some() {
+        if self.filter.event_type.is_some() {
             return None;
         }
-        Some(["Click", "Display"].map(|event| Self { event_type: Some(event.to_owned()), ..self.clone() }).into())
+        Some(["Click", "Display"].map(|event| self.with(|filter| filter.event_type = Some(event.to_owned()))).into())
     }
 }
 
 impl std::fmt::Display for Part {
     /// For messages: "of advertisers 1, 2 for 2026-11-01".
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.advertisers.as_slice() {
+        let filter = &self.filter;
+        match filter.advertisers.as_slice() {
             [one] => write!(f, "of advertiser {one}")?,
             few if few.len() <= 3 => write!(f, "of advertisers {}", few.join(", "))?,
             many => write!(f, "of {} advertisers ({} to {})", many.len(), many[0], many[many.len() - 1])?,
         }
-        if let Some(ad_sets) = &self.ad_sets {
+        if let Some(ad_sets) = &filter.ad_sets {
             write!(f, ", {} ad sets", ad_sets.len())?;
         }
-        for filter in [&self.environment, &self.event_type].into_iter().flatten() {
-            write!(f, ", {filter}")?;
+        for value in [&filter.environment, &filter.event_type].into_iter().flatten() {
+            write!(f, ", {value}")?;
         }
-        match self.disclosed {
+        match filter.disclosed {
             Some(true) => f.write_str(", disclosed")?,
             Some(false) => f.write_str(", undisclosed")?,
             None => {}
         }
-        write!(f, " for {}", self.days)
+        write!(f, " for {}", filter.days)
     }
 }
 
@@ -194,8 +189,8 @@ mod tests {
 
     /// Cuts as `analytics` does, with `rows` giving the rows of each (advertiser, ad set); returns how often each was asked for whole.
     fn asked(part: &Part, world: &[Vec<u64>], cap: u64, covered: &mut Vec<(usize, usize)>) -> Result<(), Box<Part>> {
-        let advertisers: Vec<usize> = part.advertisers.iter().map(|id| id.parse().expect("a number")).collect();
-        let wanted = |ad_set: usize| part.ad_sets.as_ref().is_none_or(|ids| ids.contains(&ad_set.to_string()));
+        let advertisers: Vec<usize> = part.filter.advertisers.iter().map(|id| id.parse().expect("a number")).collect();
+        let wanted = |ad_set: usize| part.filter.ad_sets.as_ref().is_none_or(|ids| ids.contains(&ad_set.to_string()));
         let pairs: Vec<(usize, usize)> = advertisers
             .iter()
             .flat_map(|&advertiser| (0..world[advertiser].len()).map(move |ad_set| (advertiser, ad_set)))
@@ -209,7 +204,9 @@ mod tests {
         let ids = |advertiser: usize| (0..world[advertiser].len()).map(|id| id.to_string()).collect::<Vec<_>>();
         let parts = match part.halves() {
             Some(halves) => halves,
-            None if part.ad_sets.is_none() && ids(advertisers[0]).len() > 1 => part.by_ad_sets(ids(advertisers[0])),
+            None if part.filter.ad_sets.is_none() && ids(advertisers[0]).len() > 1 => {
+                part.by_ad_sets(ids(advertisers[0]))
+            }
             None => return Err(Box::new(part.clone())),
         };
         parts.iter().try_for_each(|part| asked(part, world, cap, covered))
@@ -232,6 +229,6 @@ mod tests {
     #[test]
     fn an_ad_set_over_the_cap_cannot_be_cut() {
         let failed = asked(&part(1), &[vec![10, 70]], 50, &mut Vec::new()).expect_err("over the cap");
-        assert_eq!(failed.ad_sets, Some(vec!["1".to_owned()]));
+        assert_eq!(failed.filter.ad_sets, Some(vec!["1".to_owned()]));
     }
 }

@@ -1,10 +1,9 @@
 //! Every body that the client can build, against the schema of the operation it is sent to.
 
 use chrono::{Days, NaiveDate};
-use criteo_source::catalog::{
-    Catalog, CustomReport, EndpointId, Extract, FieldKind, Grain, Report, Table, TableOverrides,
-};
-use criteo_source::criteo::{ReportRequest, search_body};
+use chrono_tz::Tz;
+use criteo_source::catalog::{Catalog, CustomReport, EndpointId, FieldKind, Grain, Report, Table, TableOverrides};
+use criteo_source::criteo::{ReportFilter, ReportRequest, search_body};
 use criteo_source::dates::DateRange;
 use proptest::collection::vec;
 use proptest::option;
@@ -22,45 +21,20 @@ const EVENT_TYPES: [&str; 2] = ["Click", "Display"];
 /// The part of a request that does not come from its table.
 #[derive(Clone, Debug)]
 struct Part {
-    days: DateRange,
-    advertisers: Vec<String>,
-    ad_sets: Option<Vec<String>>,
-    environment: Option<String>,
-    disclosed: Option<bool>,
-    event_type: Option<String>,
+    filter: ReportFilter,
     currency: String,
-    timezone: String,
+    timezone: Tz,
 }
 
 impl Part {
     fn plain() -> Self {
-        Self {
-            days: DateRange::single("2026-11-01".parse().expect("a date")),
-            advertisers: vec!["1".to_owned(), "2".to_owned()],
-            ad_sets: None,
-            environment: None,
-            disclosed: None,
-            event_type: None,
-            currency: "EUR".to_owned(),
-            timezone: "Europe/Paris".to_owned(),
-        }
+        let day = DateRange::single("2026-11-01".parse().expect("a date"));
+        let filter = ReportFilter::new(day, vec!["1".to_owned(), "2".to_owned()], None);
+        Self { filter, currency: "EUR".to_owned(), timezone: Tz::Europe__Paris }
     }
 
     fn of(self, table: &Table) -> ReportRequest {
-        let Extract::Report { dimensions, metrics, .. } = &table.extract else { panic!("{} is a report", table.name) };
-        ReportRequest {
-            endpoint: table.endpoint,
-            days: self.days,
-            advertisers: self.advertisers,
-            ad_sets: self.ad_sets,
-            environment: self.environment,
-            disclosed: self.disclosed,
-            event_type: self.event_type,
-            dimensions: dimensions.clone(),
-            metrics: metrics.clone(),
-            currency: self.currency,
-            timezone: self.timezone,
-        }
+        ReportRequest::new(table, self.filter, &self.currency, self.timezone)
     }
 }
 
@@ -70,10 +44,10 @@ fn parts() -> Vec<Part> {
         std::iter::once(None).chain(values.iter().map(|value| Some((*value).to_owned()))).collect()
     };
     let mut parts = vec![Part::plain()];
-    parts = with(&parts, &[None, Some(vec!["7".to_owned(), "8".to_owned()])], |part, ids| part.ad_sets = ids);
-    parts = with(&parts, &or_none(&ENVIRONMENTS), |part, name| part.environment = name);
-    parts = with(&parts, &[None, Some(true), Some(false)], |part, disclosed| part.disclosed = disclosed);
-    with(&parts, &or_none(&EVENT_TYPES), |part, kind| part.event_type = kind)
+    parts = with(&parts, &[None, Some(vec!["7".to_owned(), "8".to_owned()])], |part, ids| part.filter.ad_sets = ids);
+    parts = with(&parts, &or_none(&ENVIRONMENTS), |part, name| part.filter.environment = name);
+    parts = with(&parts, &[None, Some(true), Some(false)], |part, disclosed| part.filter.disclosed = disclosed);
+    with(&parts, &or_none(&EVENT_TYPES), |part, kind| part.filter.event_type = kind)
 }
 
 fn with<T: Clone>(parts: &[Part], values: &[T], set: impl Fn(&mut Part, T)) -> Vec<Part> {
@@ -171,11 +145,12 @@ fn days() -> impl Strategy<Value = DateRange> {
 
 fn any_part() -> impl Strategy<Value = Part> {
     let name = |names: &'static [&'static str]| option::of(select(names).prop_map(str::to_owned));
-    let zones = select(chrono_tz::TZ_VARIANTS.as_slice()).prop_map(|zone| zone.name().to_owned());
+    let zones = select(chrono_tz::TZ_VARIANTS.as_slice());
     let filters = (option::of(ids()), name(&ENVIRONMENTS), option::of(any::<bool>()), name(&EVENT_TYPES));
     (days(), ids(), filters, "[A-Z]{3}", zones).prop_map(|(days, advertisers, filters, currency, timezone)| {
         let (ad_sets, environment, disclosed, event_type) = filters;
-        Part { days, advertisers, ad_sets, environment, disclosed, event_type, currency, timezone }
+        let filter = ReportFilter { days, advertisers, ad_sets, environment, disclosed, event_type };
+        Part { filter, currency, timezone }
     })
 }
 

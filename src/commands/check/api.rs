@@ -14,8 +14,10 @@ use futures_util::future::{join, join_all};
 
 use super::finding::{CREDENTIALS, Finding};
 use super::reach::{Reach, Terms, reach};
-use crate::catalog::{Connector, EndpointId, Extract, Job, Table};
-use crate::criteo::{CriteoClient, FetchError, FetchErrorKind, ListRequest, ReportAnswer, ReportRequest, search_body};
+use crate::catalog::{Connector, EndpointId, Job, Table};
+use crate::criteo::{
+    CriteoClient, FetchError, FetchErrorKind, ListRequest, ReportAnswer, ReportFilter, ReportRequest, search_body,
+};
 use crate::dates::DateRange;
 use crate::error::ErrorKind;
 use crate::json::Json;
@@ -324,29 +326,15 @@ impl<'a> ApiChecks<'a> {
         advertisers: Vec<String>,
         terms: &Terms,
     ) -> Result<ReportAnswer, FetchError> {
-        let (dimensions, metrics) = match &table.extract {
-            Extract::Report { dimensions, metrics, .. } => (dimensions.clone(), metrics.clone()),
-            Extract::Entity { .. } => (Vec::new(), Vec::new()),
-        };
         let layout = ReportLayout::new(table, terms.timezone, &terms.currency).expect("callers pass report tables");
         let days = self.yesterday();
         let what = match advertisers.as_slice() {
             [one] => format!("`{}` of advertiser {one} for {days}", table.name),
             many => format!("`{}` of {} advertisers for {days}", table.name, many.len()),
         };
-        let request = ReportRequest {
-            endpoint: table.endpoint,
-            days,
-            advertisers,
-            ad_sets: None,
-            environment: None,
-            disclosed: (table.endpoint == EndpointId::PlacementsReport).then_some(true),
-            event_type: None,
-            dimensions,
-            metrics,
-            currency: terms.currency.clone(),
-            timezone: terms.timezone.name().to_owned(),
-        };
+        let disclosed = (table.endpoint == EndpointId::PlacementsReport).then_some(true);
+        let filter = ReportFilter::new(days, advertisers, disclosed);
+        let request = ReportRequest::new(table, filter, &terms.currency, terms.timezone);
         self.client.report(&request, &Arc::new(layout), what, None).await
     }
 }
