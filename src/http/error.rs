@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use super::bearer::BearerError;
 use super::problem::Problem;
 use super::response::ReadError;
-use super::retry::TlsProblem;
+use super::tls::{TlsProblem, tls_problem};
 
 /// The client could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -253,7 +253,7 @@ impl SendError {
 
 fn transport_hint(failure: &Failure) -> &'static str {
     let problem = match failure {
-        Failure::Transport { error, .. } => super::retry::tls_problem(error),
+        Failure::Transport { error, .. } => tls_problem(error),
         _ => None,
     };
     match problem {

@@ -14,6 +14,7 @@ mod response;
 mod retry;
 #[cfg(test)]
 pub(crate) mod script;
+mod tls;
 
 pub use crate::clock::Deadline;
 pub use bearer::{Bearer, BearerError, BearerSource};

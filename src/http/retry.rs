@@ -5,10 +5,8 @@
 //! the deadline is the send loop's. The `backoff` package is unmaintained (RUSTSEC-2025-0012) and its own loop ignores
 //! its time limit when a delay comes from the server, so it is used here, and only here, as a source of intervals.
 
-use std::error::Error;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,6 +16,7 @@ use backoff::backoff::Backoff;
 use reqwest::StatusCode;
 
 use super::error::Failure;
+use super::tls::tls_problem;
 
 /// How often a request is repeated, and how long the pauses are.
 ///
@@ -192,56 +191,6 @@ fn judge_status(status: StatusCode) -> Verdict {
     }
 }
 
-/// Why there will be no encrypted connection: nobody repairs that within minutes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TlsProblem {
-    /// The server's certificate does not check out.
-    Certificate,
-    /// One side wants what the other cannot do.
-    Handshake,
-    /// Whatever answers there, it is not TLS.
-    NotTls,
-}
-
-/// Whether an error is a problem of TLS that repeating does not solve.
-pub(super) fn tls_problem(error: &(dyn Error + 'static)) -> Option<TlsProblem> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return lasting(tls);
-        }
-        // `source` of an I/O error steps over the error that it wraps, which is the one wanted here.
-        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    None
-}
-
-fn lasting(error: &rustls::Error) -> Option<TlsProblem> {
-    use rustls::{AlertDescription as Alert, Error as Tls, InvalidMessage};
-    match error {
-        Tls::InvalidCertificate(_) | Tls::NoCertificatesPresented => Some(TlsProblem::Certificate),
-        Tls::UnsupportedNameType | Tls::PeerIncompatible(_) => Some(TlsProblem::Handshake),
-        // The first bytes are no record of TLS: an HTTP server that was sent a handshake answers like this.
-        Tls::InvalidMessage(InvalidMessage::InvalidContentType) => Some(TlsProblem::NotTls),
-        Tls::AlertReceived(
-            Alert::AccessDenied
-            | Alert::BadCertificate
-            | Alert::CertificateExpired
-            | Alert::CertificateRequired
-            | Alert::CertificateRevoked
-            | Alert::CertificateUnknown
-            | Alert::HandshakeFailure
-            | Alert::ProtocolVersion
-            | Alert::UnknownCA
-            | Alert::UnsupportedCertificate,
-        ) => Some(TlsProblem::Handshake),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,16 +249,5 @@ mod tests {
         }
         assert_eq!(judge(&Failure::Body(ReadError::retry("short"))), Verdict::Repeat(Pace::Usual));
         assert_eq!(judge(&Failure::Body(ReadError::fatal("unknown shape"))), Verdict::Final);
-    }
-
-    #[test]
-    fn a_certificate_problem_is_found_under_wrapped_io_errors_and_a_reset_is_none() {
-        let wrapped = |inner| io::Error::other(io::Error::new(io::ErrorKind::InvalidData, inner));
-        let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-        assert_eq!(tls_problem(&wrapped(certificate)), Some(TlsProblem::Certificate));
-        let refused = rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
-        assert_eq!(tls_problem(&wrapped(refused)), Some(TlsProblem::Handshake));
-        assert_eq!(tls_problem(&wrapped(rustls::Error::DecryptError)), None);
-        assert_eq!(tls_problem(&io::Error::from(io::ErrorKind::ConnectionReset)), None);
     }
 }
