@@ -9,7 +9,7 @@ use crate::settings::{Environment, environment};
 
 use super::pull::Job;
 use super::session::Session;
-use super::{Ended, pull};
+use super::{Ended, print_text, pull};
 
 /// Where the demo writes unless told otherwise.
 const OUTPUT: &str = "./criteo-demo";
@@ -39,7 +39,7 @@ pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
     let ended = pull::launch(Job { command: "demo", scope: Scope::Pull, strict: false }, session, global, run_id).await;
     sandbox.stop().await;
     if global.format != Format::Json && matches!(ended, Ok(Ended { exit_code: 0 })) {
-        print!("{}", next_steps(&output));
+        print_text(&next_steps(&output));
     }
     ended
 }

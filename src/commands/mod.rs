@@ -6,6 +6,7 @@ pub mod demo;
 mod failure;
 pub mod init;
 mod output;
+mod panics;
 pub mod plan;
 pub mod pull;
 pub mod sandbox;
@@ -41,6 +42,7 @@ impl Ended {
 /// Runs what was typed and reports how it ended.
 pub async fn run(cli: Cli) -> ExitCode {
     logging::start(cli.global.log_options());
+    panics::tell();
     let run_id = new_run_id();
     match dispatch(&cli, &run_id).await {
         Ok(ended) => ExitCode::from(ended.exit_code),
@@ -84,10 +86,11 @@ async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
         Command::Init => {
             let path = global.config.as_deref().unwrap_or(DEFAULT_PATH.as_ref());
             init::run(path)?;
-            match global.format {
-                Format::Json => println!("{}", json!({ "command": "init", "outcome": "ok", "path": path })),
-                _ => println!("wrote {}; next: set the credentials and run `criteo-source check`", path.display()),
-            }
+            let told = match global.format {
+                Format::Json => json!({ "command": "init", "outcome": "ok", "path": path }).to_string(),
+                _ => format!("wrote {}; next: set the credentials and run `criteo-source check`", path.display()),
+            };
+            print_text(&format!("{told}\n"));
             Ok(Ended::DONE)
         }
     }

@@ -33,7 +33,12 @@ pub async fn launch(job: Job, mut session: Session, global: &GlobalOptions, run_
     let signals = Signals::default();
     outlive_file_size_limits();
     let launch = Launch { command, settings, tables, scope, strict, progress, clock, warnings };
-    let finished = launch.run(run_id, signals.clone().first()).await?;
+    let first = signals.clone().first();
+    let stop = async {
+        first.await;
+        tracing::warn!("stopping: requests under way are dropped, nothing half-done is published");
+    };
+    let finished = launch.run(run_id, stop).await?;
     match global.format {
         Format::Json => print_document(&finished.summary),
         _ => print_text(&output::render(&finished.summary)),

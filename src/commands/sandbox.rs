@@ -3,6 +3,7 @@
 use chrono::Utc;
 use serde_json::json;
 
+use super::print_text;
 use super::signals::Signals;
 use crate::cli::{Format, SandboxArguments};
 use crate::clock::Clock;
@@ -17,19 +18,21 @@ pub async fn run(arguments: &SandboxArguments, format: Format) -> Result<(), Err
         .await
         .map_err(|error| Error::usage(format!("cannot listen on port {} of 127.0.0.1: {error}", arguments.port)))?;
     let url = sandbox.url();
-    if format == Format::Json {
-        println!(
-            "{}",
-            json!({ "command": "sandbox", "url": url, "client_id": client_id, "client_secret": client_secret })
-        );
+    let told = if format == Format::Json {
+        let document =
+            json!({ "command": "sandbox", "url": url, "client_id": client_id, "client_secret": client_secret });
+        format!("{document}\n")
     } else {
-        println!("a simulated Criteo API listens on {url}; stop it with Ctrl-C. In another terminal:\n");
-        println!("export CRITEO_API_URL={url}");
-        println!("export CRITEO_CLIENT_ID={client_id}");
         // Not a secret: it opens nothing but this simulation, and it is in the program's source.
-        println!("export CRITEO_CLIENT_SECRET='{client_secret}'");
-        println!("criteo-source pull --output ./sandbox-data");
-    }
+        format!(
+            "a simulated Criteo API listens on {url}; stop it with Ctrl-C. In another terminal:\n\n\
+             export CRITEO_API_URL={url}\n\
+             export CRITEO_CLIENT_ID={client_id}\n\
+             export CRITEO_CLIENT_SECRET='{client_secret}'\n\
+             criteo-source pull --output ./sandbox-data\n"
+        )
+    };
+    print_text(&told);
     Signals::default().first().await;
     sandbox.stop().await;
     Ok(())

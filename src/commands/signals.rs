@@ -23,7 +23,6 @@ impl Signals {
             let again = signals.next().await;
             std::process::exit((EXIT_BASE + again).into());
         });
-        tracing::warn!("stopping: requests under way are dropped, nothing half-done is published");
     }
 
     /// The exit code of a process that was told to stop, if it was.
