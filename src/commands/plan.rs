@@ -12,7 +12,7 @@ use super::{Ended, print_text};
 use crate::cli::{Format, GlobalOptions};
 use crate::clock::Deadline;
 use crate::criteo::{Calls, Connection};
-use crate::error::{Error, ErrorKind, error_chain};
+use crate::error::{Error, ErrorKind};
 use crate::ledger::Ledger;
 use crate::pull::summary::{Notice, Outcome};
 use crate::pull::{Forecast, Planner, Portfolio, Scope, local_root, planned_calls, portfolio_error, resume_key};
@@ -44,7 +44,7 @@ pub async fn run(scope: Scope, global: &GlobalOptions, run_id: &str) -> Result<E
     let tables = session.wanted_tables()?;
     let Session { settings, mut warnings, clock } = session;
     let store = Store::read_only(local_root(&settings.output)?);
-    let ledger = Ledger::read(&store).map_err(|error| Error::new(ErrorKind::Output, error_chain(&error)))?;
+    let ledger = Ledger::foresee(&store)?;
     let connection = Connection::open(&settings, &clock, Deadline::never())?;
     let portfolio = Portfolio::fetch(&connection.client, &settings.advertisers).await;
     let portfolio = portfolio.map_err(|error| portfolio_error(&error))?;

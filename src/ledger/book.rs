@@ -63,18 +63,18 @@ impl Ledger {
     /// Reads the ledger for writing: checks its version, writes the version file if there is none, and settles what a
     /// killed run left pending. Only the holder of the run lock may call this.
     pub fn open(store: &Store) -> Result<Self, LedgerError> {
-        refuse_newer(store)?;
-        if read_json::<VersionFile>(store, VERSION_FILE)?.is_none() {
-            // It is written before anything else, so without it there was never a run, or it was lost with the rest.
-            let partitions = DataFiles::list(store)?.partitions.len();
-            if partitions > 0 {
-                return Err(LedgerError::Lost { folder: store.root().display().to_string(), partitions });
-            }
+        if !is_begun(store)? {
             write_json(store, VERSION_FILE, &VersionFile { format_version: FORMAT_VERSION })?;
         }
         let mut ledger = Self::read(store)?;
         ledger.settle_pending()?;
         Ok(ledger)
+    }
+
+    /// Reads the ledger for foretelling a run: what [`Self::open`] would refuse is refused, and nothing is written.
+    pub fn foresee(store: &Store) -> Result<Self, LedgerError> {
+        is_begun(store)?;
+        Self::read(store)
     }
 
     fn settle_pending(&mut self) -> Result<(), LedgerError> {
@@ -277,6 +277,19 @@ fn is_ledger_file(name: &str) -> bool {
 fn read_json<T: serde::de::DeserializeOwned>(store: &Store, file: &str) -> Result<Option<T>, LedgerError> {
     let Some(content) = store.get(file)? else { return Ok(None) };
     unseal(&content).map(Some).map_err(|damage| LedgerError::damaged(file, damage))
+}
+
+/// Whether there is a ledger that this program may write. One that is lost is refused: its version file is written before
+/// anything else, so without it there was never a run, or it was lost with the rest.
+fn is_begun(store: &Store) -> Result<bool, LedgerError> {
+    refuse_newer(store)?;
+    if read_json::<VersionFile>(store, VERSION_FILE)?.is_some() {
+        return Ok(true);
+    }
+    match DataFiles::list(store)?.partitions.len() {
+        0 => Ok(false),
+        partitions => Err(LedgerError::Lost { folder: store.root().display().to_string(), partitions }),
+    }
 }
 
 /// Refuses a ledger of which any file says that a newer program wrote it.

@@ -151,3 +151,22 @@ fn deprecation_headers_are_shown_and_harm_nothing() {
     assert_eq!(program::codes(&document, "warnings"), ["api_deprecation"]);
     assert!(program::messages(&document, "warnings").contains("sunset"));
 }
+
+#[test]
+fn a_lost_ledger_stops_every_command_that_would_trust_it_and_a_rebuild_goes_on_without_fetching_again() {
+    let account = Account::open(small());
+    account.configure("start_date = '2026-10-01'\nlookback_days = 3\n");
+    account.run("backfill --from 2026-10-01 --to 2026-11-09 --tables ad_statistics_daily").expect(0);
+    std::fs::remove_dir_all(account.output().join("_ledger")).expect("it was there");
+    let before = account.calls("report").len();
+    for line in ["pull", "plan", "pull --dry-run", "backfill --from 2026-11-01 --to 2026-11-01"] {
+        let document = account.run(&format!("{line} --tables ad_statistics_daily")).expect(6);
+        let said = program::messages(&document, "errors");
+        assert!(said.contains("40 partitions") && said.contains("status --rebuild"), "{line}: {said}");
+    }
+    assert_eq!(account.calls("report").len(), before, "nothing is asked for");
+    account.run("status --rebuild").expect(0);
+    let rebuilt = account.run("plan --tables ad_statistics_daily").expect(0);
+    assert_eq!(rebuilt["tables"]["ad_statistics_daily"]["days"], json!(3), "{rebuilt}");
+    account.run("pull --tables ad_statistics_daily").expect(0);
+}
