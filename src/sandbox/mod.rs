@@ -33,6 +33,6 @@ mod tests;
 pub use entities::EntityKind;
 pub use faults::{Envelope, Fault, FaultKind, KeyCase, RateReset, UnknownFault, ValueStyle};
 pub use options::{ANALYTICS_READ, CAMPAIGN_READ, CREATIVE_READ, SandboxOptions};
-pub use running::{Call, Sandbox};
+pub use running::{Call, Sandbox, Truth};
 
 use running::Ask;

@@ -31,6 +31,25 @@ pub(super) struct Ask<'a> {
     pub(super) lost: &'a BTreeSet<String>,
 }
 
+/// What a test wants to know the true rows of.
+#[derive(Clone, Copy, Debug)]
+pub struct Truth<'q> {
+    /// Advertisers.
+    pub advertiser_ids: &'q [&'q str],
+    /// The first day, in `timezone`.
+    pub from: NaiveDate,
+    /// The last day, included.
+    pub to: NaiveDate,
+    /// Dimensions in the API's spelling.
+    pub dimensions: &'q [&'q str],
+    /// Metrics in the API's spelling.
+    pub metrics: &'q [&'q str],
+    /// ISO 4217 code.
+    pub currency: &'q str,
+    /// Name in the tz database.
+    pub timezone: &'q str,
+}
+
 /// A call that the simulated API received, without secrets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Call {
@@ -114,31 +133,15 @@ impl Sandbox {
     /// # Panics
     ///
     /// When a name is not known to the API: a mistake of the test.
-    #[expect(clippy::too_many_arguments, reason = "the parameters of the report")]
-    pub fn truth_statistics(
-        &self,
-        advertiser_ids: &[&str],
-        from: NaiveDate,
-        to: NaiveDate,
-        dimensions: &[&str],
-        metrics: &[&str],
-        currency: &str,
-        timezone: &str,
-    ) -> Vec<BTreeMap<String, String>> {
-        let axes = dimensions.iter().map(|name| statistics::axis_named(name).expect("a known dimension")).collect();
-        let metrics = metrics.iter().map(|name| metrics::of_statistics(name).expect("a known metric")).collect();
+    pub fn truth_statistics(&self, asked: Truth<'_>) -> Vec<BTreeMap<String, String>> {
+        let axis = |name: &&str| statistics::axis_named(name).expect("a known dimension");
+        let metric = |name: &&str| metrics::of_statistics(name).expect("a known metric");
         let query = Query {
-            advertisers: self.gateway.world.known(advertiser_ids),
-            ad_sets: None,
-            from,
-            to,
-            axes: statistics::distinct(axes),
-            metrics,
-            rate: rate(currency),
-            zone: zone(timezone),
-            places: None,
+            axes: statistics::distinct(asked.dimensions.iter().map(axis).collect()),
+            metrics: asked.metrics.iter().map(metric).collect(),
+            ..self.query(asked)
         };
-        statistics::table(&self.ask(), &query, currency.to_owned(), usize::MAX).maps()
+        statistics::table(&self.ask(), &query, asked.currency.to_owned(), usize::MAX).maps()
     }
 
     /// Every row of a placements report as wire text, with keys in `PascalCase`.
@@ -146,55 +149,39 @@ impl Sandbox {
     /// # Panics
     ///
     /// When a name is not known to the API: a mistake of the test.
-    #[expect(clippy::too_many_arguments, reason = "the parameters of the report")]
-    pub fn truth_placements(
-        &self,
-        advertiser_ids: &[&str],
-        from: NaiveDate,
-        to: NaiveDate,
-        dimensions: &[&str],
-        metrics: &[&str],
-        currency: &str,
-        timezone: &str,
-        disclosed: bool,
-    ) -> Vec<BTreeMap<String, String>> {
-        let dimensions: Vec<placements::Dimension> =
-            dimensions.iter().map(|name| placements::dimension_named(name).expect("a known dimension")).collect();
-        let metrics = metrics.iter().map(|name| metrics::of_placements(name).expect("a known metric")).collect();
+    pub fn truth_placements(&self, asked: Truth<'_>, disclosed: bool) -> Vec<BTreeMap<String, String>> {
+        let dimension = |name: &&str| placements::dimension_named(name).expect("a known dimension");
+        let dimensions: Vec<placements::Dimension> = asked.dimensions.iter().map(dimension).collect();
+        let metric = |name: &&str| metrics::of_placements(name).expect("a known metric");
         let query = Query {
-            advertisers: self.gateway.world.known(advertiser_ids),
-            ad_sets: None,
-            from,
-            to,
             axes: statistics::distinct(dimensions.iter().map(|(_, axis, _)| *axis).collect()),
-            metrics,
-            rate: rate(currency),
-            zone: zone(timezone),
+            metrics: asked.metrics.iter().map(metric).collect(),
             places: Some(Places { disclosed, environment: None, name: None }),
+            ..self.query(asked)
         };
         placements::table(&self.ask(), &query, &dimensions, usize::MAX).maps()
     }
 
-    /// Every transaction as wire text, with keys in `PascalCase`.
+    fn query(&self, asked: Truth<'_>) -> Query {
+        let advertisers = self.gateway.world.known(asked.advertiser_ids);
+        let Truth { from, to, .. } = asked;
+        let (axes, metrics, rate, zone) = (Vec::new(), Vec::new(), rate(asked.currency), zone(asked.timezone));
+        Query { advertisers, ad_sets: None, from, to, axes, metrics, rate, zone, places: None }
+    }
+
+    /// Every transaction as wire text, with keys in `PascalCase`; dimensions and metrics are not looked at.
     ///
     /// # Panics
     ///
     /// When a name is not known to the API: a mistake of the test.
-    pub fn truth_transactions(
-        &self,
-        advertiser_ids: &[&str],
-        from: NaiveDate,
-        to: NaiveDate,
-        currency: &str,
-        timezone: &str,
-    ) -> Vec<BTreeMap<String, String>> {
+    pub fn truth_transactions(&self, asked: Truth<'_>) -> Vec<BTreeMap<String, String>> {
         let query = transactions::Query {
-            advertisers: self.gateway.world.known(advertiser_ids),
-            from,
-            to,
-            zone: zone(timezone),
-            currency: currency.to_owned(),
-            rate: rate(currency),
+            advertisers: self.gateway.world.known(asked.advertiser_ids),
+            from: asked.from,
+            to: asked.to,
+            zone: zone(asked.timezone),
+            currency: asked.currency.to_owned(),
+            rate: rate(asked.currency),
             touch: None,
         };
         transactions::table(&self.ask(), &query, usize::MAX).maps()

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Timelike, Utc};
 use serde_json::{Value, json};
 
 use super::gateway::{Delivery, Exchange, Gateway, Reply};
-use super::{CREATIVE_READ, EntityKind, Fault, Sandbox, SandboxOptions};
+use super::{CREATIVE_READ, EntityKind, Fault, Sandbox, SandboxOptions, Truth};
 use crate::clock::Clock;
 
 fn day(text: &str) -> NaiveDate {
@@ -462,12 +462,15 @@ async fn the_truth_ignores_caps_consent_and_faults() {
     let ids = sandbox.advertiser_ids();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let (from, to) = (day("2026-09-01"), day("2026-09-07"));
-    assert!(sandbox.truth_statistics(&ids, from, to, &["Day", "AdId"], &["Clicks"], "EUR", "UTC").len() > 100);
-    let today = options().today;
-    let placed = sandbox.truth_placements(&ids, to, to, &["Placement"], &["Cost"], "EUR", "UTC", true);
-    assert!(!placed.is_empty() && placed[0].contains_key("Placement"));
-    assert!(sandbox.truth_placements(&ids, today, today, &["Placement"], &["Cost"], "EUR", "UTC", true).is_empty());
-    assert!(!sandbox.truth_transactions(&ids, from, to, "JPY", "Asia/Tokyo").is_empty());
+    let (dimensions, metrics) = (&["Day", "AdId"][..], &["Clicks"][..]);
+    let (advertiser_ids, currency, timezone) = (&ids[..], "EUR", "UTC");
+    let week = Truth { advertiser_ids, from, to, dimensions, metrics, currency, timezone };
+    assert!(sandbox.truth_statistics(week).len() > 100);
+    let placed = |day| Truth { from: day, to: day, dimensions: &["Placement"], metrics: &["Cost"], ..week };
+    let rows = sandbox.truth_placements(placed(to), true);
+    assert!(!rows.is_empty() && rows[0].contains_key("Placement"));
+    assert!(sandbox.truth_placements(placed(options().today), true).is_empty());
+    assert!(!sandbox.truth_transactions(Truth { currency: "JPY", timezone: "Asia/Tokyo", ..week }).is_empty());
     let advertisers = sandbox.truth_entities(EntityKind::Advertisers);
     assert_eq!(advertisers.len(), ids.len());
     sandbox.stop().await;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use criteo_source::sandbox::{EntityKind, Sandbox};
+use criteo_source::sandbox::{EntityKind, Sandbox, Truth};
 use serde_json::{Value, json};
 
 use super::cells::{Row, from_wire};
@@ -129,27 +129,27 @@ impl Contract {
     /// The rows of a report partition, in the order of the primary key.
     pub(crate) fn rows(&self, sandbox: &Sandbox, asked: Asked<'_>) -> Vec<Row> {
         let ids: Vec<&str> = asked.advertisers.iter().map(String::as_str).collect();
-        let (date, currency, zone) = (asked.date, asked.currency, asked.zone.name());
         let is_placements = self.table.starts_with("placement");
+        let (dimensions, metrics) =
+            self.fields(if is_placements { &PLACEMENTS_DIMENSIONS } else { &STATISTICS_DIMENSIONS });
+        let truth = Truth {
+            advertiser_ids: &ids,
+            from: asked.date,
+            to: asked.date,
+            dimensions: &dimensions,
+            metrics: &metrics,
+            currency: asked.currency,
+            timezone: asked.zone.name(),
+        };
         let mut rows = if self.table == "transactions" {
-            self.convert(&sandbox.truth_transactions(&ids, date, date, currency, zone), asked, None)
+            self.convert(&sandbox.truth_transactions(truth), asked, None)
         } else if is_placements {
-            let (dimensions, metrics) = self.fields(&PLACEMENTS_DIMENSIONS);
             let tells_apart = self.columns.iter().any(|column| column["name"] == "disclosed");
-            let mut rows = Vec::new();
-            for disclosed in if tells_apart { vec![true, false] } else { vec![true] } {
-                let truth =
-                    sandbox.truth_placements(&ids, date, date, &dimensions, &metrics, currency, zone, disclosed);
-                rows.extend(self.convert(&truth, asked, Some(disclosed)));
-            }
-            rows
+            let disclosures = if tells_apart { &[true, false][..] } else { &[true] };
+            let rows = disclosures.iter().map(|&disclosed| (sandbox.truth_placements(truth, disclosed), disclosed));
+            rows.flat_map(|(rows, disclosed)| self.convert(&rows, asked, Some(disclosed))).collect()
         } else {
-            let (dimensions, metrics) = self.fields(&STATISTICS_DIMENSIONS);
-            self.convert(
-                &sandbox.truth_statistics(&ids, date, date, &dimensions, &metrics, currency, zone),
-                asked,
-                None,
-            )
+            self.convert(&sandbox.truth_statistics(truth), asked, None)
         };
         self.sort(&mut rows);
         rows
