@@ -118,12 +118,13 @@ pub struct Error {
     message: String,
     source: Option<Source>,
     hints: Vec<String>,
+    exit_code: Option<u8>,
 }
 
 impl Error {
     /// An error with its kind and a lower-case fragment.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None, hints: Vec::new() }
+        Self { kind, message: message.into(), source: None, hints: Vec::new(), exit_code: None }
     }
 
     /// What nobody foresaw.
@@ -155,6 +156,13 @@ impl Error {
         self
     }
 
+    /// The same error, which ends the process with another code than its kind's: that of a signal.
+    #[must_use]
+    pub fn with_exit_code(mut self, exit_code: u8) -> Self {
+        self.exit_code = Some(exit_code);
+        self
+    }
+
     /// Its kind.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -162,7 +170,7 @@ impl Error {
 
     /// The process exit code.
     pub fn exit_code(&self) -> u8 {
-        self.kind.exit_code()
+        self.exit_code.unwrap_or(self.kind.exit_code())
     }
 
     /// What to do about it, if known.

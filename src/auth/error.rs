@@ -86,7 +86,7 @@ fn remedy(error: &str) -> &'static str {
         }
         "invalid_grant" => {
             "the refresh token or code is expired, revoked, used up, or of another application; set \
-             a new `CRITEO_REFRESH_TOKEN`"
+             a new `CRITEO_REFRESH_TOKEN`, or, where none is used, check `CRITEO_CLIENT_ID` and `CRITEO_CLIENT_SECRET`"
         }
         "unauthorized_client" | "unsupported_grant_type" => {
             "the application may not use this grant; compare its type in Criteo's partner portal (client credentials \

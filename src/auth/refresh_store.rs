@@ -19,6 +19,9 @@ pub trait RefreshTokenStore: Send + Sync {
 
     /// What to call the place in messages.
     fn place(&self) -> String;
+
+    /// Whether the next run finds what was stored.
+    fn is_lasting(&self) -> bool;
 }
 
 /// A file for its owner only, replaced as a whole.
@@ -59,6 +62,10 @@ impl RefreshTokenStore for FileRefreshTokenStore {
     fn place(&self) -> String {
         format!("`{}`", self.path.display())
     }
+
+    fn is_lasting(&self) -> bool {
+        true
+    }
 }
 
 /// A refresh token from the environment: a rotated one lasts until the program ends.
@@ -84,6 +91,10 @@ impl RefreshTokenStore for MemoryRefreshTokenStore {
 
     fn place(&self) -> String {
         "the environment".to_owned()
+    }
+
+    fn is_lasting(&self) -> bool {
+        false
     }
 }
 

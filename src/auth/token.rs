@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::error::AuthError;
 use super::grant::{Grant, TokenEndpoint};
@@ -153,7 +153,11 @@ async fn refresh(
     let answer = endpoint.request(&Grant::RefreshToken(current), deadline).await?;
     if let Some(rotated) = &answer.refresh_token {
         match store.save(rotated) {
-            Ok(()) => info!(place = %store.place(), "stored the refresh token"),
+            Ok(()) if store.is_lasting() => info!(place = %store.place(), "stored the refresh token"),
+            Ok(()) => warn!(
+                "Criteo sent a new refresh token, which is used until this run ends and not stored; should the old one stop \
+                 working, the next run needs a new one in `CRITEO_REFRESH_TOKEN`"
+            ),
             // This run has its access token; it would be a waste to fail it for the sake of the next one.
             Err(reason) => error!(
                 place = %store.place(), %reason, source = ?std::error::Error::source(&reason),

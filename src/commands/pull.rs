@@ -38,7 +38,10 @@ pub async fn launch(job: Job, mut session: Session, global: &GlobalOptions, run_
         first.await;
         tracing::warn!("stopping: requests under way are dropped, nothing half-done is published");
     };
-    let finished = launch.run(run_id, stop).await?;
+    let finished = launch.run(run_id, stop).await.map_err(|error| match signals.exit_code() {
+        Some(code) => error.with_exit_code(code),
+        None => error,
+    })?;
     match global.format {
         Format::Json => print_document(&finished.summary),
         _ => print_text(&output::render(&finished.summary)),

@@ -414,6 +414,21 @@ impl CriteoClient {
         }
     }
 
+    /// Refuses an identifier that would make the address another one: identifiers come from Criteo, and the endpoints are a
+    /// fixed list.
+    fn check_parent(request: &ListRequest) -> Result<(), FetchError> {
+        let is_id = |id: &String| {
+            !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        match &request.parent_id {
+            Some(id) if !is_id(id) => {
+                let source = Box::new(NoIdentifier);
+                Err(FetchError::from(SendError::Body { what: request.what.clone(), source }))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn list_call(&self, request: &ListRequest) -> Request {
         let endpoint = self.endpoint(request.endpoint);
         let body = request.body.clone().map_or(Body::Empty, |body| Body::Json(body.into()));
@@ -422,6 +437,7 @@ impl CriteoClient {
 
     /// Fetches only the first page of a list: enough to prove that it may be read.
     pub async fn first_page(&self, request: &ListRequest) -> Result<ListAnswer, FetchError> {
+        Self::check_parent(request)?;
         let mut call = self.list_call(request);
         if let Pagination::Offset { limit } = self.endpoint(request.endpoint).pagination {
             call.url.set_query(Some(&format!("limit={limit}&offset=0")));
@@ -432,6 +448,7 @@ impl CriteoClient {
 
     /// Fetches one list, page by page, until its last one (`pages` says how that is known).
     pub async fn list(&self, request: &ListRequest) -> Result<ListAnswer, FetchError> {
+        Self::check_parent(request)?;
         let endpoint = self.endpoint(request.endpoint);
         let mut call = self.list_call(request);
         let Pagination::Offset { limit } = endpoint.pagination else {
@@ -500,6 +517,10 @@ impl CriteoClient {
 #[derive(Debug, thiserror::Error)]
 #[error("the response has no `data`")]
 struct UnknownList;
+
+#[derive(Debug, thiserror::Error)]
+#[error("what Criteo sent as the identifier is none: it has characters that would make it another address")]
+struct NoIdentifier;
 
 /// A list as far as it has been read.
 #[derive(Default)]

@@ -86,6 +86,9 @@ impl TablePull<'_> {
                 () = self.run.stopped() => {}
             }
         }
+        if self.advertisers().is_empty() {
+            return self.nobody_left(&days);
+        }
         let mut queue = WindowQueue::new(days, self.fetch.limits(), self.density());
         let mut under_way = FuturesUnordered::new();
         let mut unfinished = BTreeSet::new();
@@ -145,6 +148,11 @@ impl TablePull<'_> {
     /// One window, from request to live files; the rows it had.
     async fn pull_window(&self, asked: &Asked) -> Result<RowCounts, WindowFailure> {
         let (pulled, differences) = self.window(asked).await?;
+        if self.advertisers().is_empty() {
+            // Nobody has answered, which is not the same as days without rows.
+            self.nobody_left(&asked.days.days().collect());
+            return Ok(RowCounts::new());
+        }
         let counts = pulled.counts(self.fetch.layout());
         self.publish(asked.days, pulled, differences).await;
         Ok(counts)
@@ -403,6 +411,13 @@ impl TablePull<'_> {
         let left = queue.take_remaining();
         let message = format!("not asked for, because an earlier request for `{}` failed for good", self.table.name);
         self.not_refreshed(&left, ErrorKind::Partial, &message);
+    }
+
+    /// Everybody was refused, or had no answer; who and why has been said.
+    fn nobody_left(&self, days: &BTreeSet<NaiveDate>) {
+        let is_refusal = self.run.advertisers().is_empty();
+        let kind = if is_refusal { ErrorKind::Consent } else { ErrorKind::Unavailable };
+        self.not_refreshed(days, kind, "not refreshed, because no advertiser is left that could be asked for");
     }
 
     fn report_left_over(&self, left: &BTreeSet<NaiveDate>) {

@@ -153,7 +153,8 @@ impl Run {
 
     /// Something is missing from what was to be published.
     pub(super) fn fail(&self, kind: ErrorKind, notice: Notice) {
-        tracing::error!(target: NOTICES, code = %notice.code, table = notice.table, "{}", notice.message);
+        let Notice { code, table, advertiser_id, trace_id, .. } = &notice;
+        tracing::error!(target: NOTICES, %code, table, advertiser_id, trace_id, "{}", notice.message);
         self.state().failures.push(Failure { kind, notice });
     }
 

@@ -120,6 +120,10 @@ impl Planner<'_> {
             }),
             Scope::Backfill { days, .. } => days.days().collect(),
         };
+        if let (Scope::Pull, Some(oldest)) = (self.scope, settings.oldest_kept()) {
+            // They would be deleted at the end of the run.
+            days = days.split_off(&oldest);
+        }
         self.clamp(table, &mut days, &mut plan.notices);
         if let Scope::Backfill { force: false, .. } = self.scope {
             let before = days.len();

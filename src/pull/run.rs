@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
 use super::analytics;
@@ -63,8 +63,15 @@ impl Launch {
         let _lock = RunLock::acquire(&store, run_id, self.command, self.clock.now())?;
         store.sweep()?;
         let ledger = Ledger::open(&store)?;
-        let portfolio = Portfolio::fetch(&connection.client, &self.settings.advertisers).await;
-        let portfolio = portfolio.map_err(|error| portfolio_error(&error));
+        tokio::pin!(interrupted);
+        let portfolio = tokio::select! {
+            portfolio = Portfolio::fetch(&connection.client, &self.settings.advertisers) => {
+                portfolio.map_err(|error| portfolio_error(&error))
+            }
+            () = &mut interrupted => {
+                Err(Error::new(ErrorKind::Interrupted, "the run was told to stop before Criteo had said which advertisers there are"))
+            }
+        };
         let portfolio = portfolio.and_then(|portfolio| portfolio.require_someone().map(|()| portfolio));
         // A typing error in the credentials leaves no folder behind.
         let portfolio = portfolio.inspect_err(|_| store.abandon())?;
@@ -173,9 +180,7 @@ impl Running {
 
     /// Removes partitions older than `keep_days`.
     fn prune(&self) {
-        let settings = &self.run.settings;
-        let Some(keep) = (settings.keep_days > 0).then(|| Days::new(settings.keep_days.into())) else { return };
-        let Some(oldest) = settings.as_of.checked_sub_days(keep) else { return };
+        let Some(oldest) = self.run.settings.oldest_kept() else { return };
         let mut ledger = self.run.ledger();
         let tables: Vec<String> = ledger.tables().map(str::to_owned).collect();
         for table in tables {

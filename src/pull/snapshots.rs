@@ -9,11 +9,15 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
+use super::carry::Carry;
 use super::context::Run;
 use super::portfolio::id_of;
 use super::publish::{SnapshotPage, publish_snapshot};
+use super::summary::Notice;
 use crate::catalog::{EndpointId, Table};
 use crate::criteo::{FetchError, FetchErrorKind, ListAnswer, ListRequest, search_body};
+use crate::dates::DateRange;
+use crate::error::ErrorKind;
 use crate::json::Json;
 
 /// Advertisers in one search; the number is not documented, so it is kept modest.
@@ -37,15 +41,46 @@ impl<'r> Snapshots<'r> {
     pub(super) async fn pull_table(&self, table: &Arc<Table>) {
         let pages = tokio::select! {
             pages = self.pages(table) => pages,
-            () = self.run.stopped() => return,
+            () = self.run.stopped() => {
+                let reason = "the run was told to stop before all of it had come; pull again today, later it cannot be had";
+                return self.not_refreshed(table, ErrorKind::Interrupted, reason);
+            }
         };
         match pages {
-            Ok(pages) => {
-                let calls = pages.iter().map(|page| page.answer.calls).sum();
-                publish_snapshot(self.run, table, pages, calls).await;
-            }
+            Ok(pages) => match self.obstacle(table) {
+                None => {
+                    let calls = pages.iter().map(|page| page.answer.calls).sum();
+                    publish_snapshot(self.run, table, pages, calls).await;
+                }
+                Some((kind, reason)) => self.not_refreshed(table, kind, &reason),
+            },
             Err(error) => self.run.fail_fetch(table, None, &error),
         }
+    }
+
+    /// Why what came must not replace what is there.
+    fn obstacle(&self, table: &Table) -> Option<(ErrorKind, String)> {
+        if table.endpoint == EndpointId::AdvertisersMe {
+            return None;
+        }
+        if self.run.advertisers().is_empty() {
+            return Some((ErrorKind::Consent, "every advertiser was refused".to_owned()));
+        }
+        let date = self.run.settings.as_of;
+        let missing = Carry::of(self.run, table.endpoint).missing_from(&self.run.store, &table.name, date);
+        let first = missing.first()?;
+        let more = if missing.len() > 1 { format!(" (and {} more)", missing.len() - 1) } else { String::new() };
+        let reason = format!(
+            "the file of {date} stays as it is: it has rows of advertiser {first}{more}, who could not be asked for; have its \
+             admin accept the consent link, or list in `advertisers` whom you want"
+        );
+        Some((ErrorKind::Partial, reason))
+    }
+
+    fn not_refreshed(&self, table: &Table, kind: ErrorKind, reason: &str) {
+        let today = DateRange::single(self.run.settings.as_of);
+        let message = format!("the snapshot of `{}` was not taken: {reason}", table.name);
+        self.run.fail(kind, Notice::new("not_refreshed", message).table(&table.name).days(today));
     }
 
     async fn pages(&self, table: &Table) -> Result<Vec<SnapshotPage>, FetchError> {
@@ -88,7 +123,10 @@ impl<'r> Snapshots<'r> {
         advertisers: Vec<String>,
     ) -> BoxFuture<'s, Result<Vec<ListAnswer>, FetchError>> {
         Box::pin(async move {
-            let what = format!("`{table}` of {} advertisers", advertisers.len());
+            let what = match advertisers.as_slice() {
+                [one] => format!("`{table}` of advertiser {one}"),
+                many => format!("`{table}` of {} advertisers", many.len()),
+            };
             let request = ListRequest { endpoint, parent_id: None, body: Some(search_body(&advertisers)), what };
             let error = match self.run.client.list(&request).await {
                 Ok(answer) => return Ok(vec![answer]),
@@ -138,12 +176,20 @@ impl<'r> Snapshots<'r> {
                 parent_id: Some(ad_set.clone()),
                 body: None,
             };
-            let answer = self.run.client.list(&request).await?;
+            let answer = match (self.run.client.list(&request).await, &advertiser) {
+                (Ok(answer), _) => answer,
+                (Err(error), Some(advertiser)) if error.kind() == FetchErrorKind::AdvertiserRefused => {
+                    self.run.refuse(advertiser, &error);
+                    return Ok(None);
+                }
+                (Err(error), _) => return Err(error),
+            };
             let mut context = vec![("ad_set_id", ad_set)];
             context.extend(advertiser.map(|advertiser| ("advertiser_id", advertiser)));
-            Ok(SnapshotPage { answer, context, only: None })
+            Ok(Some(SnapshotPage { answer, context, only: None }))
         });
-        lists.buffer_unordered(CONCURRENT_LISTS).try_collect().await
+        let pages: Vec<Option<SnapshotPage>> = lists.buffer_unordered(CONCURRENT_LISTS).try_collect().await?;
+        Ok(pages.into_iter().flatten().collect())
     }
 }
 

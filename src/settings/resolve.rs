@@ -81,6 +81,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The first day that `keep_days` keeps; `None` if everything is kept.
+    pub fn oldest_kept(&self) -> Option<NaiveDate> {
+        let days = (self.keep_days > 0).then(|| Days::new(self.keep_days.into()))?;
+        self.as_of.checked_sub_days(days)
+    }
+
     /// Settings from flags, environment, file and defaults, in this order of precedence.
     ///
     /// `known_tables` are the names of the built-in tables, and `now` is what `as_of` and `start_date` default from.
@@ -132,7 +138,7 @@ impl Settings {
         }
         if self.keep_days > 0 && self.keep_days < self.lookback_days {
             let message = format!(
-                "`keep_days` ({}) is less than `lookback_days` ({}): each pull fetches days that it then deletes",
+                "`keep_days` ({}) is less than `lookback_days` ({}): days are deleted while Criteo still restates them",
                 self.keep_days, self.lookback_days
             );
             warn("keep_below_lookback", message);

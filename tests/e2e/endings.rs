@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
+use crate::support::account::Account;
 use crate::support::scripted::{ADVERTISER, Asked, Reply, Scripted};
 use crate::support::{day, days, files, program};
 
@@ -68,6 +69,42 @@ fn a_run_that_is_told_to_stop_ends_at_once_says_what_is_missing_and_lets_the_nex
         files::assert_tidy(&scripted.output());
         assert_goes_on(&scripted, release);
     }
+}
+
+#[test]
+fn a_snapshot_that_was_interrupted_is_said_to_be_missing_and_the_next_run_takes_it() {
+    let (arrived, arrives) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let (arrived, released) = (Mutex::new(arrived), Mutex::new(released));
+    let scripted = Scripted::start(move |_| {
+        let _ = arrived.lock().expect("no script panics").send(());
+        let _ = released.lock().expect("no script panics").recv();
+        Reply::ok(&json!({"data": []}))
+    });
+    let running = scripted.job("pull --tables advertisers,campaigns").start();
+    arrives.recv().expect("the held request arrives");
+    running.signal("TERM");
+    let document = running.end().expect(143);
+    assert_eq!(document["outcome"], json!("partial"), "{document}");
+    assert_eq!(program::codes(&document, "errors"), ["not_refreshed"], "{document}");
+    assert_eq!(document["errors"][0]["table"], json!("campaigns"), "{document}");
+    assert!(files::dates(&scripted.output(), "campaigns").is_empty());
+    drop(release);
+    scripted.job("pull --tables advertisers,campaigns").run().expect(0);
+    assert_eq!(files::dates(&scripted.output(), "campaigns").len(), 1);
+}
+
+#[test]
+fn a_run_that_is_told_to_stop_before_it_knows_its_advertisers_still_says_how_it_ended() {
+    let account = Account::with_faults(["http-503@advertisers/me*99"]);
+    let running = account.job("pull --tables campaigns").without("CRITEO_SOURCE_TEST_SKIP_WAITS").start();
+    while account.calls("advertisers/me").is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    running.signal("TERM");
+    let document = running.end().expect(143);
+    assert_eq!(document["outcome"], json!("failed"), "{document}");
+    assert_eq!(program::codes(&document, "errors"), ["interrupted"], "{document}");
 }
 
 #[test]

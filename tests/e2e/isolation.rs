@@ -96,6 +96,50 @@ fn an_advertiser_that_criteo_no_longer_lists_keeps_its_rows_too() {
 }
 
 #[test]
+fn a_snapshot_is_not_replaced_by_one_without_an_advertiser_that_could_not_be_asked_for() {
+    let line = "pull --tables advertisers,ads";
+    let account = Account::open(small());
+    account.run(line).expect(0);
+    let old = files::everything(&account.output());
+    let lost = account.advertisers()[0].clone();
+    account.set_faults([format!("consent-lost({lost})")]);
+    let document = account.run(line).expect(4);
+    assert_eq!(files::everything(&account.output()), old, "rows of today that cannot be asked for again");
+    let codes = program::codes(&document, "errors");
+    assert_eq!(codes, ["advertiser_refused", "not_refreshed"]);
+    assert!(program::messages(&document, "errors").contains(&lost), "{document}");
+    // Who is left out on purpose is not missed.
+    let others = account.advertisers()[1..].join(",");
+    account.run(&format!("{line} --advertisers {others}")).expect(0);
+    assert_ne!(files::everything(&account.output()), old);
+}
+
+#[test]
+fn where_every_advertiser_is_refused_no_snapshot_says_that_there_is_nothing() {
+    let account = Account::open(small());
+    account.set_faults(account.advertisers().iter().map(|id| format!("consent-lost({id})")));
+    let document = account.run("pull --tables ads,creatives").expect(3);
+    assert_eq!(document["tables"], json!({}), "{document}");
+    assert!(files::everything(&account.output()).is_empty());
+}
+
+#[test]
+fn where_every_advertiser_is_refused_no_file_says_that_a_day_has_no_rows() {
+    let account = Account::open(small());
+    account.set_faults(account.advertisers().iter().map(|id| format!("consent-lost({id})")));
+    let document = account.run(LINE).expect(3);
+    assert!(files::everything(&account.output()).is_empty(), "{document}");
+    account.heal();
+    account.run(LINE).expect(0);
+    let old = files::everything(&account.output());
+    account.set_faults(account.advertisers().iter().map(|id| format!("consent-lost({id})")));
+    let document = account.run(&format!("{LINE} --force")).expect(3);
+    assert_eq!(document["outcome"], json!("failed"), "{document}");
+    assert_eq!(program::partitions(&document, "errors"), partitions(&TABLES, "2026-11-08", "2026-11-09"), "{document}");
+    assert_eq!(files::everything(&account.output()), old);
+}
+
+#[test]
 fn rows_of_an_advertiser_that_the_configuration_leaves_out_are_not_kept() {
     let (account, _) = restated();
     let only = account.advertisers()[..1].to_vec();

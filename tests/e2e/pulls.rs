@@ -170,3 +170,17 @@ fn a_lost_ledger_stops_every_command_that_would_trust_it_and_a_rebuild_goes_on_w
     assert_eq!(rebuilt["tables"]["ad_statistics_daily"]["days"], json!(3), "{rebuilt}");
     account.run("pull --tables ad_statistics_daily").expect(0);
 }
+
+#[test]
+fn days_that_keep_days_has_deleted_are_not_fetched_again() {
+    let account = Account::open(small());
+    account.configure("start_date = '2026-09-01'\nkeep_days = 20\nlookback_days = 5\n");
+    for expected in [20, 5] {
+        let document = account.run("pull --tables ad_statistics_daily").expect(0);
+        assert_eq!(document["tables"]["ad_statistics_daily"]["partitions"], json!(expected), "{document}");
+        assert_eq!(files::dates(&account.output(), "ad_statistics_daily"), days("2026-10-21", "2026-11-09"));
+    }
+    let status = account.program(&format!("status --as-of {TODAY} --format json --output")).word(account.output());
+    let status = status.run().document();
+    assert_eq!(status["tables"]["ad_statistics_daily"]["missing"], json!([]), "{status}");
+}

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::program::{self, Ended};
 use crate::support::raw::{Answer, Raw, Received, SECRET};
-use crate::support::scripted::TOKEN;
+use crate::support::scripted::{ADVERTISER, Reply, Scripted, TOKEN};
 
 const LINE: &str = "backfill --from 2026-11-01 --to 2026-11-01 --tables transactions";
 const REFRESH_TOKEN: &str = "first-refresh-token-31";
@@ -227,5 +227,22 @@ fn a_secret_that_others_can_read_is_refused_with_what_to_do_on_a_machine_and_in_
             }
         }
         std::fs::remove_file(&path).expect("our own file");
+    }
+}
+
+#[test]
+fn an_identifier_that_a_server_sent_never_makes_an_address_another_one() {
+    for id in ["../../../oauth2/token?x=", "1%2f..#", "..", "7/../../x", ""] {
+        let scripted = Scripted::start(move |asked| {
+            let ad_set = json!({"id": id, "type": "AdSet", "attributes": {"advertiserId": ADVERTISER}});
+            Reply::ok(&json!({"data": if asked.path.contains("ad-sets/search") { json!([ad_set]) } else { json!([]) }}))
+        });
+        let document = scripted.job("pull --tables ad_set_category_bids").run().expect(4);
+        assert!(program::messages(&document, "errors").contains("another address"), "{id}: {document}");
+        let paths: Vec<String> = scripted.asked().into_iter().map(|asked| asked.path).collect();
+        let known = |path: &String| {
+            ["/oauth2/token", "/advertisers/me"].contains(&path.as_str()) || path.contains("ad-sets/search")
+        };
+        assert!(paths.iter().all(known), "{id}: {paths:?}");
     }
 }

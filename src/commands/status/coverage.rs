@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 
 use super::is_selected;
 use crate::catalog::{Connector, Table};
@@ -156,8 +156,7 @@ fn expected(
     let ends = wanted.iter().flat_map(|days| [days.from(), days.to()]).chain(recorded);
     let ends: BTreeSet<NaiveDate> = ends.collect();
     let range = ends.first().zip(ends.last()).and_then(|(first, last)| DateRange::new(*first, *last));
-    let keep_days = (settings.keep_days > 0).then(|| Days::new(settings.keep_days.into()));
-    let oldest = keep_days.and_then(|days| settings.as_of.checked_sub_days(days)).unwrap_or(NaiveDate::MIN);
+    let oldest = settings.oldest_kept().unwrap_or(NaiveDate::MIN);
     range.and_then(|range| range.clamp_start(oldest)).into_iter().flat_map(|range| range.days())
 }
 
