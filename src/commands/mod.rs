@@ -24,7 +24,7 @@ use crate::cli::{self, Cli, Command, Format, GlobalOptions, RunArguments};
 use crate::error::{Error, ExitCodes};
 use crate::logging;
 use crate::pull::Scope;
-use crate::pull::summary::Summary;
+use crate::pull::summary::{Outcome, Summary};
 use crate::redaction::redact;
 use crate::settings::DEFAULT_PATH;
 
@@ -87,7 +87,12 @@ async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
             let path = global.config.as_deref().unwrap_or(DEFAULT_PATH.as_ref());
             init::run(path)?;
             let told = match global.format {
-                Format::Json => json!({ "command": "init", "outcome": "ok", "path": path }).to_string(),
+                Format::Json => {
+                    let done = Summary { outcome: Outcome::Ok, ..Summary::failed(run_id, "init", Vec::new()) };
+                    let mut document = json!(done);
+                    document["path"] = json!(path);
+                    document.to_string()
+                }
                 _ => format!("wrote {}; next: set the credentials and run `criteo-source check`", path.display()),
             };
             print_text(&format!("{told}\n"));

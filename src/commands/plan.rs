@@ -30,12 +30,24 @@ struct PlanDocument {
     outcome: Outcome,
     scope: &'static str,
     advertisers: Vec<String>,
-    tables: BTreeMap<String, Forecast>,
+    tables: BTreeMap<String, PlannedTable>,
     calls: Calls,
+    retries: u64,
+    waited_secs: f64,
     minutes: u64,
     resumed_partitions: u64,
     warnings: Vec<Notice>,
     errors: Vec<Notice>,
+}
+
+/// A forecast, with the members that every document has for a table: nothing is published by planning.
+#[derive(Serialize)]
+struct PlannedTable {
+    #[serde(flatten)]
+    forecast: Forecast,
+    partitions: u64,
+    rows: u64,
+    bytes: u64,
 }
 
 /// Plans a scope and prints it.
@@ -69,8 +81,10 @@ pub async fn run(scope: Scope, global: &GlobalOptions, run_id: &str) -> Result<E
         outcome,
         scope: verb,
         advertisers: portfolio.ids().map(str::to_owned).collect(),
-        tables: forecasts,
+        tables: forecasts.into_iter().map(|(name, forecast)| (name, PlannedTable::of(forecast))).collect(),
         calls,
+        retries: connection.usage().retries,
+        waited_secs: connection.usage().waited.as_secs_f64(),
         minutes: minutes(calls),
         resumed_partitions: plan.resumed_partitions,
         warnings,
@@ -86,6 +100,12 @@ pub async fn run(scope: Scope, global: &GlobalOptions, run_id: &str) -> Result<E
     Ok(ended)
 }
 
+impl PlannedTable {
+    fn of(forecast: Forecast) -> Self {
+        Self { forecast, partitions: 0, rows: 0, bytes: 0 }
+    }
+}
+
 /// Minutes that the quotas alone make it last; the answers' own time comes on top.
 fn minutes(calls: Calls) -> u64 {
     let waits = |calls: u64, per_minute: u64| calls.saturating_sub(1) / per_minute;
@@ -96,7 +116,7 @@ fn render(plan: &PlanDocument) -> String {
     let mut text = String::new();
     let width = plan.tables.keys().map(String::len).max().unwrap_or(0).max("table".len());
     line(&mut text, &format!("{:width$}  {:>5}  {:<24}  {:>7}  {:>6}", "table", "days", "", "windows", "calls"));
-    for (name, forecast) in &plan.tables {
+    for (name, PlannedTable { forecast, .. }) in &plan.tables {
         let days = match (forecast.from, forecast.to) {
             (Some(from), Some(to)) if from != to => format!("{from} to {to}"),
             (Some(day), _) => day.to_string(),

@@ -20,6 +20,13 @@ fn planning_calls_nothing_but_the_list_of_advertisers_and_writes_nothing() {
         let account = Account::open(small());
         let document = account.run(line).expect(0);
         assert!(document["calls"]["report"].as_u64() > Some(0), "{line}");
+        for member in ["retries", "waited_secs"] {
+            assert!(document[member].is_number(), "{line}: {member}");
+        }
+        for (name, table) in document["tables"].as_object().expect("tables") {
+            let published = ["partitions", "rows", "bytes"].map(|member| table[member].as_u64());
+            assert_eq!(published, [Some(0); 3], "{line}: {name}");
+        }
         let mut paths: Vec<String> = account.sandbox.calls().into_iter().map(|call| call.path).collect();
         paths.sort();
         assert_eq!(paths, ["/2026-07/advertisers/me", "/oauth2/token"], "{line}");
