@@ -145,8 +145,16 @@ impl Run {
     /// An advertiser was refused: it is left out from now on, and reported once.
     pub(super) fn refuse(&self, advertiser: &str, error: &FetchError) {
         if self.state().refused.insert(advertiser.to_owned()) {
-            let notice =
-                Notice::new("advertiser_refused", error.message()).advertiser(advertiser).trace(error.trace_id());
+            let message = match error.kind() {
+                FetchErrorKind::AdvertiserRefused => error.message(),
+                // The refusal did not say what it is about.
+                _ => format!(
+                    "{}; other advertisers are answered, so this one has not consented to the app, or withdrew: send its \
+                     admin the app's consent link",
+                    error.reason()
+                ),
+            };
+            let notice = Notice::new("advertiser_refused", message).advertiser(advertiser).trace(error.trace_id());
             self.fail(ErrorKind::Consent, notice);
         }
     }

@@ -207,9 +207,7 @@ impl<'r> ReportFetch<'r> {
     fn part(&self, part: Part) -> BoxFuture<'_, Result<Pulled, WindowFailure>> {
         Box::pin(async move {
             match self.rows_of(part.clone()).await {
-                Err(WindowFailure::Fetch(error))
-                    if may_be_the_advertiser(&error) && part.filter.days.len_days() == 1 && !part.is_diagnosis =>
-                {
+                Err(WindowFailure::Fetch(error)) if is_worth_a_diagnosis(&part, &error) => {
                     self.diagnose(part, error).await
                 }
                 outcome => outcome,
@@ -406,7 +404,11 @@ impl<'r> ReportFetch<'r> {
                 if !is_alive {
                     return Err(error.into());
                 }
-                self.run.leave_out(self.table.endpoint, advertiser, &self.table.name, &error);
+                if error.kind() == FetchErrorKind::ScopeRefused {
+                    self.run.refuse(advertiser, &error);
+                } else {
+                    self.run.leave_out(self.table.endpoint, advertiser, &self.table.name, &error);
+                }
                 return Ok(Pulled { calls: 1, ..Pulled::default() });
             };
             let mut pulled = Pulled { calls: 1, ..Pulled::default() };
@@ -446,7 +448,15 @@ impl<'r> ReportFetch<'r> {
     }
 }
 
-/// Whether a request without some of its advertisers may have an answer.
+/// Whether a request without some of its advertisers may have an answer. A 403 that does not say what it refuses (its body
+/// may be a gateway's) refuses an advertiser, if others are answered.
 fn may_be_the_advertiser(error: &FetchError) -> bool {
-    error.kind() == FetchErrorKind::Unavailable && error.is_server_error()
+    let is_failure = error.kind() == FetchErrorKind::Unavailable && error.is_server_error();
+    is_failure || error.kind() == FetchErrorKind::ScopeRefused
+}
+
+/// Whether to find out whose fault it is. An outage is looked into for a single day, which costs the fewest attempts.
+fn is_worth_a_diagnosis(part: &Part, error: &FetchError) -> bool {
+    let is_cheap = part.filter.days.len_days() == 1 || error.kind() == FetchErrorKind::ScopeRefused;
+    may_be_the_advertiser(error) && is_cheap && part.filter.advertisers.len() > 1 && !part.is_diagnosis
 }

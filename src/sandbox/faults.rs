@@ -38,6 +38,8 @@ pub struct Fault {
 pub enum FaultKind {
     /// 429, with or without `x-ratelimit-…` headers.
     TooManyRequests(RateReset),
+    /// 403 with an empty body, as from a gateway.
+    Http403,
     /// 500 with Criteo's problem body.
     Http500,
     /// 502 with the HTML page of a gateway.
@@ -238,6 +240,7 @@ impl FaultKind {
             Self::TooManyRequests(_)
                 | Self::Http500
                 | Self::Http502Html
+                | Self::Http403
                 | Self::Http503
                 | Self::Http504
                 | Self::ResetBeforeResponse
@@ -249,9 +252,10 @@ impl FaultKind {
 }
 
 /// Kinds without an argument and their names.
-const PLAIN: [(&str, FaultKind); 23] = [
+const PLAIN: [(&str, FaultKind); 24] = [
     ("http-500", FaultKind::Http500),
     ("http-502-html", FaultKind::Http502Html),
+    ("http-403", FaultKind::Http403),
     ("http-503", FaultKind::Http503),
     ("http-504", FaultKind::Http504),
     ("reset-before-response", FaultKind::ResetBeforeResponse),

@@ -329,6 +329,7 @@ impl Gateway {
                 reply
             }
             FaultKind::Http502Html => Reply::html(502),
+            FaultKind::Http403 => Reply::json(403, Vec::new()),
             FaultKind::Http503 | FaultKind::TokenEndpointDown => Reply::json(503, Vec::new()),
             FaultKind::Http504 => Reply::json(504, Vec::new()),
             FaultKind::ResetBeforeResponse => Reply { delivery: Delivery::Never, ..Reply::json(200, Vec::new()) },

@@ -412,6 +412,7 @@ fn faults_answer_or_spoil_as_they_say() {
     for (fault, status) in [
         ("http-500", 500),
         ("http-502-html", 502),
+        ("http-403", 403),
         ("http-503", 503),
         ("http-504", 504),
         ("too-many-requests(silent)", 429),

@@ -280,3 +280,28 @@ fn an_advertiser_for_which_a_report_has_no_answer_is_found_out_and_the_others_go
         assert_eq!(files::read(&account.output(), "ad_statistics_daily", date).content(), truth, "{date}");
     }
 }
+
+#[test]
+fn a_refusal_that_does_not_say_why_is_narrowed_to_the_advertiser_if_others_are_answered() {
+    let account = Account::open(small());
+    let refused = account.advertisers()[1].clone();
+    account.set_faults([format!("http-403@report#{refused}")]);
+    let document = account.run(LINE).expect(4);
+    assert_eq!(program::codes(&document, "errors"), ["advertiser_refused"], "{document}");
+    assert_eq!(document["errors"][0]["advertiser_id"], json!(refused), "{document}");
+    let others: Vec<String> = account.advertisers().into_iter().filter(|id| *id != refused).collect();
+    for (table, date) in partitions(&TABLES, "2026-11-08", "2026-11-09") {
+        let truth = contract(&table).rows(&account.sandbox, Asked::of(&others, date));
+        assert_eq!(files::read(&account.output(), &table, date).content(), truth, "{table} {date}");
+    }
+    // Nobody is answered: that is the app's permission, and is not searched for among the advertisers for long.
+    account.set_faults(["http-403@report"]);
+    let before = account.calls("report").len();
+    let document = account.run(&format!("{LINE} --force")).expect(3);
+    let codes = program::codes(&document, "errors");
+    assert!(
+        codes.contains(&"scope_missing".to_owned()) && !codes.contains(&"advertiser_refused".to_owned()),
+        "{codes:?}"
+    );
+    assert!(account.calls("report").len() - before <= 20, "{}", account.calls("report").len() - before);
+}
