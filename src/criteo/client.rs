@@ -51,6 +51,8 @@ pub enum FetchErrorKind {
     Unavailable,
     /// The run's deadline passed.
     DeadlinePassed,
+    /// An answer with rows of days that were not asked for.
+    OtherDays,
     /// An answer that makes no sense, or a value that does not fit.
     Unreadable,
 }
@@ -119,6 +121,7 @@ impl FetchError {
             FetchErrorKind::Credentials
             | FetchErrorKind::TooLarge
             | FetchErrorKind::Rejected
+            | FetchErrorKind::OtherDays
             | FetchErrorKind::Unreadable => None,
         }
     }
@@ -146,6 +149,9 @@ fn classify(error: &SendError) -> FetchErrorKind {
         SendError::DeadlinePassed { .. } => FetchErrorKind::DeadlinePassed,
         SendError::Body { .. } if matches!(error.reader_error(), Some(DecodeError::TooMuch { .. })) => {
             FetchErrorKind::TooLarge
+        }
+        SendError::Body { .. } if matches!(error.reader_error(), Some(DecodeError::DayOutside { .. })) => {
+            FetchErrorKind::OtherDays
         }
         SendError::Body { .. } => FetchErrorKind::Unreadable,
         SendError::Exhausted { .. } if is_unreadable(error) => FetchErrorKind::Unreadable,

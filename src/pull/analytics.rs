@@ -20,7 +20,7 @@ use super::plan::WindowQueue;
 use super::publish::{PulledDays, publish_days};
 use super::reconcile::{Sums, Totals, TotalsQuery};
 use super::summary::{Notice, TableSummary};
-use crate::catalog::Table;
+use crate::catalog::{EndpointId, Table};
 use crate::criteo::FetchErrorKind;
 use crate::dates::{DateRange, contiguous_ranges, is_provisional};
 use crate::error::{ErrorKind, error_chain};
@@ -271,6 +271,14 @@ impl TablePull<'_> {
                 let notice = Notice::new("row_cap", message).table(&self.table.name).days(window);
                 self.run.fail(ErrorKind::Partial, notice);
             }
+            // Which date of a transaction a range filters is not documented. Asked for on its own, a day has all its rows.
+            Err(WindowFailure::Fetch(error))
+                if error.kind() == FetchErrorKind::OtherDays
+                    && self.table.endpoint == EndpointId::TransactionsReport
+                    && window.len_days() > 1 =>
+            {
+                self.by_other_date(queue, window);
+            }
             // One day that Criteo cannot answer must not take the others with it.
             Err(WindowFailure::Fetch(error))
                 if error.kind() == FetchErrorKind::Unavailable && window.len_days() > 1 =>
@@ -296,6 +304,16 @@ impl TablePull<'_> {
             }
         }
         Settled::Answered
+    }
+
+    fn by_other_date(&self, queue: &mut WindowQueue, window: DateRange) {
+        let message = "an answer has transactions of days that were not asked for, so Criteo's range filters another date than \
+                       the transaction's; each day is asked for alone, and its transactions are kept under that day";
+        self.run.warn(Notice::new("transactions_of_other_days", message).table(&self.table.name).days(window));
+        self.run.count(&self.table.name, TableSummary { calls: 1, ..TableSummary::default() });
+        for day in window.days() {
+            queue.put_back(DateRange::single(day), None);
+        }
     }
 
     async fn publish(&self, window: DateRange, pulled: Pulled, differences: DifferencesByDay) {
@@ -449,6 +467,7 @@ fn concerns_every_window(kind: FetchErrorKind) -> bool {
         FetchErrorKind::AdvertiserRefused
         | FetchErrorKind::TooLarge
         | FetchErrorKind::Unavailable
+        | FetchErrorKind::OtherDays
         | FetchErrorKind::Unreadable => false,
     }
 }

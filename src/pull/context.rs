@@ -245,6 +245,6 @@ pub(crate) fn judge_fetch(kind: FetchErrorKind) -> (ErrorKind, &'static str) {
         FetchErrorKind::TooLarge | FetchErrorKind::Rejected => (ErrorKind::Partial, "request_rejected"),
         FetchErrorKind::Unavailable => (ErrorKind::Unavailable, "api_unavailable"),
         FetchErrorKind::DeadlinePassed => (ErrorKind::Throttled, "deadline_passed"),
-        FetchErrorKind::Unreadable => (ErrorKind::Partial, "unreadable_response"),
+        FetchErrorKind::OtherDays | FetchErrorKind::Unreadable => (ErrorKind::Partial, "unreadable_response"),
     }
 }

@@ -287,7 +287,10 @@ pub fn portfolio_error(error: &FetchError) -> Error {
         // A page of a gateway or half a list, every time: no shape that this program does not know.
         FetchErrorKind::Unreadable if error.is_exhausted() => ErrorKind::Unavailable,
         FetchErrorKind::DeadlinePassed => ErrorKind::Throttled,
-        FetchErrorKind::TooLarge | FetchErrorKind::Rejected | FetchErrorKind::Unreadable => ErrorKind::Unexpected,
+        FetchErrorKind::TooLarge
+        | FetchErrorKind::Rejected
+        | FetchErrorKind::OtherDays
+        | FetchErrorKind::Unreadable => ErrorKind::Unexpected,
     };
     Error::new(kind, error.message())
 }

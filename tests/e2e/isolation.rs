@@ -305,3 +305,25 @@ fn a_refusal_that_does_not_say_why_is_narrowed_to_the_advertiser_if_others_are_a
     );
     assert!(account.calls("report").len() - before <= 20, "{}", account.calls("report").len() - before);
 }
+
+#[test]
+fn transactions_of_days_that_were_not_asked_for_are_kept_under_the_day_that_brings_them() {
+    let scripted = Scripted::start(|asked| {
+        let attributes = &asked.body["data"][0]["attributes"];
+        let (from, to) = (attributes["startDate"].as_str().unwrap_or(""), attributes["endDate"].as_str().unwrap_or(""));
+        // The range filters the event's date; the transaction came days later.
+        let transaction = |date: &str| {
+            json!({"type": "TransactionsReport", "attributes": {"advertiserId": ADVERTISER, "transactionId": date,
+                "transactionDate": "11/08/2026 08:00:00", "eventType": "click",
+                "eventDate": day(date).format("%m/%d/%Y 08:00:00").to_string(), "amount": "1.5"}})
+        };
+        let events = ["2026-11-01", "2026-11-02", "2026-11-03"].into_iter().filter(|date| (from..=to).contains(date));
+        Reply::ok(&json!({"data": events.map(transaction).collect::<Vec<_>>()}))
+    });
+    let document = scripted.job("backfill --from 2026-11-01 --to 2026-11-03 --tables transactions").run().expect(0);
+    assert_eq!(program::codes(&document, "warnings"), ["transactions_of_other_days"], "{document}");
+    for date in days("2026-11-01", "2026-11-03") {
+        let rows = files::read(&scripted.output(), "transactions", date).rows;
+        assert_eq!((rows.len(), &rows[0]["transaction_id"]), (1, &json!(date.to_string())), "{date}");
+    }
+}
