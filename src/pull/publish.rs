@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use super::carry::{Before, Carry};
 use super::context::Run;
 use super::summary::{Notice, TableSummary};
-use crate::catalog::{ColumnType, Table};
+use crate::catalog::{ColumnType, EndpointId, Table};
 use crate::criteo::RowMemory;
 use crate::dates::{DateRange, is_provisional};
 use crate::error::{ErrorKind, error_chain};
@@ -21,6 +21,7 @@ use crate::table::numeric::format_numeric;
 use crate::table::order::KeyOrder;
 use crate::table::parquet::{Provenance, WriteError, write_batches, write_rows};
 use crate::table::partitions::{Partition, Partitions};
+use crate::table::read_back;
 
 /// Why a partition could not be published.
 #[derive(Debug, thiserror::Error)]
@@ -286,22 +287,36 @@ fn tell(run: &Run, table: &Table, days: DateRange, told: Told) {
     }
 }
 
-/// Publishes a snapshot of resources.
-pub(super) async fn publish_snapshot(run: &Run, table: &Arc<Table>, pages: Vec<SnapshotPage>, calls: u64) -> bool {
+/// Publishes a snapshot of resources, unless it would replace one of today that has rows of advertisers who could not be asked
+/// for and are not in it; returns these.
+pub(super) async fn publish_snapshot(
+    run: &Run,
+    table: &Arc<Table>,
+    pages: Vec<SnapshotPage>,
+    calls: u64,
+) -> BTreeSet<String> {
+    // The list of advertisers is what it is; nobody is missing from it.
+    let carry = (table.endpoint != EndpointId::AdvertisersMe).then(|| Carry::of(run, table.endpoint));
     let publisher = Publisher::new(run, table);
     let (store, pulled_at, date) = (run.store.clone(), run.clock.now().trunc_subsecs(6), run.settings.as_of);
     let write = move || {
         let resources = distinct(&publisher.table, pages.iter().flat_map(SnapshotPage::resources).collect());
         let batch = entity_batch(&publisher.table, &resources, date, pulled_at)?;
+        let mut missing =
+            carry.map(|carry| carry.missing_from(&store, &publisher.table.name, date)).unwrap_or_default();
+        missing.retain(|advertiser| !read_back::advertisers_of(&batch).contains(advertiser));
+        if !missing.is_empty() {
+            return Ok((Vec::new(), missing));
+        }
         let schema = batch.schema();
         let staged = store.stage()?;
         let provenance = publisher.provenance(pulled_at, calls);
         let mut staged = write_batches(&publisher.table, &schema, std::iter::once(Ok(batch)), &provenance, staged)?;
         staged.close()?;
         let record = publisher.record(date, resources.len() as u64, calls, pulled_at, &staged);
-        Ok((vec![(staged, record)], ()))
+        Ok((vec![(staged, record)], missing))
     };
-    publish(run, table, DateRange::single(date), calls, write).await.is_some()
+    publish(run, table, DateRange::single(date), calls, write).await.unwrap_or_default()
 }
 
 /// Pages of one list, and what its request fixed.

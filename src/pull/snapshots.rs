@@ -9,7 +9,6 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
-use super::carry::Carry;
 use super::context::Run;
 use super::portfolio::id_of;
 use super::publish::{SnapshotPage, publish_snapshot};
@@ -47,34 +46,27 @@ impl<'r> Snapshots<'r> {
             }
         };
         match pages {
-            Ok(pages) => match self.obstacle(table) {
-                None => {
-                    let calls = pages.iter().map(|page| page.answer.calls).sum();
-                    publish_snapshot(self.run, table, pages, calls).await;
+            Ok(_) if table.endpoint != EndpointId::AdvertisersMe && self.run.advertisers().is_empty() => {
+                self.not_refreshed(table, ErrorKind::Consent, "every advertiser was refused");
+            }
+            Ok(pages) => {
+                let calls = pages.iter().map(|page| page.answer.calls).sum();
+                let missing = publish_snapshot(self.run, table, pages, calls).await;
+                if let Some(first) = missing.first() {
+                    self.would_lose(table, first, missing.len() - 1);
                 }
-                Some((kind, reason)) => self.not_refreshed(table, kind, &reason),
-            },
+            }
             Err(error) => self.run.fail_fetch(table, None, &error),
         }
     }
 
-    /// Why what came must not replace what is there.
-    fn obstacle(&self, table: &Table) -> Option<(ErrorKind, String)> {
-        if table.endpoint == EndpointId::AdvertisersMe {
-            return None;
-        }
-        if self.run.advertisers().is_empty() {
-            return Some((ErrorKind::Consent, "every advertiser was refused".to_owned()));
-        }
-        let date = self.run.settings.as_of;
-        let missing = Carry::of(self.run, table.endpoint).missing_from(&self.run.store, &table.name, date);
-        let first = missing.first()?;
-        let more = if missing.len() > 1 { format!(" (and {} more)", missing.len() - 1) } else { String::new() };
+    fn would_lose(&self, table: &Table, first: &str, more: usize) {
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         let reason = format!(
-            "the file of {date} stays as it is: it has rows of advertiser {first}{more}, who could not be asked for; have its \
-             admin accept the consent link, or list in `advertisers` whom you want"
+            "today's file stays as it is, because it has rows of advertiser {first}{more}, who could not be asked for; have \
+             its admin accept the consent link, or list in `advertisers` whom you want"
         );
-        Some((ErrorKind::Partial, reason))
+        self.not_refreshed(table, ErrorKind::Partial, &reason);
     }
 
     fn not_refreshed(&self, table: &Table, kind: ErrorKind, reason: &str) {

@@ -49,11 +49,15 @@ pub fn advertisers(file: File) -> Result<BTreeSet<String>, ReadError> {
     let only = ProjectionMask::columns(builder.parquet_schema(), [ADVERTISER_ID]);
     let mut found = BTreeSet::new();
     for batch in builder.with_projection(only).build()? {
-        if let Some(ids) = texts(&batch?, ADVERTISER_ID) {
-            found.extend(ids.iter().flatten().map(str::to_owned));
-        }
+        found.extend(advertisers_of(&batch?));
     }
     Ok(found)
+}
+
+/// The advertisers that have rows in a batch.
+pub fn advertisers_of(batch: &RecordBatch) -> BTreeSet<String> {
+    let ids = texts(batch, ADVERTISER_ID).into_iter();
+    ids.flat_map(|ids| ids.iter().flatten()).map(str::to_owned).collect()
 }
 
 /// The rows of these advertisers; `None` if the file has other columns than `layout`.
