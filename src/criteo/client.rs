@@ -420,31 +420,20 @@ impl CriteoClient {
         }
     }
 
-    /// Refuses an identifier that would make the address another one: identifiers come from Criteo, and the endpoints are a
-    /// fixed list.
-    fn check_parent(request: &ListRequest) -> Result<(), FetchError> {
-        let is_id = |id: &String| {
-            !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        };
-        match &request.parent_id {
-            Some(id) if !is_id(id) => {
-                let source = Box::new(NoIdentifier);
-                Err(FetchError::from(SendError::Body { what: request.what.clone(), source }))
-            }
-            _ => Ok(()),
+    /// The call for a list. An identifier that would make its address another one is refused: identifiers come from Criteo,
+    /// and the endpoints are a fixed list.
+    fn list_call(&self, request: &ListRequest) -> Result<Request, FetchError> {
+        if request.parent_id.as_ref().is_some_and(|id| !is_identifier(id)) {
+            return Err(SendError::Body { what: request.what.clone(), source: Box::new(NoIdentifier) }.into());
         }
-    }
-
-    fn list_call(&self, request: &ListRequest) -> Request {
         let endpoint = self.endpoint(request.endpoint);
         let body = request.body.clone().map_or(Body::Empty, |body| Body::Json(body.into()));
-        self.request(endpoint, request.parent_id.as_deref(), body, request.what.clone())
+        Ok(self.request(endpoint, request.parent_id.as_deref(), body, request.what.clone()))
     }
 
     /// Fetches only the first page of a list: enough to prove that it may be read.
     pub async fn first_page(&self, request: &ListRequest) -> Result<ListAnswer, FetchError> {
-        Self::check_parent(request)?;
-        let mut call = self.list_call(request);
+        let mut call = self.list_call(request)?;
         if let Pagination::Offset { limit } = self.endpoint(request.endpoint).pagination {
             call.url.set_query(Some(&format!("limit={limit}&offset=0")));
         }
@@ -454,9 +443,8 @@ impl CriteoClient {
 
     /// Fetches one list, page by page, until its last one (`pages` says how that is known).
     pub async fn list(&self, request: &ListRequest) -> Result<ListAnswer, FetchError> {
-        Self::check_parent(request)?;
         let endpoint = self.endpoint(request.endpoint);
-        let mut call = self.list_call(request);
+        let mut call = self.list_call(request)?;
         let Pagination::Offset { limit } = endpoint.pagination else {
             let page = self.http.send(&call, |response| self.read_page(response)).await?;
             return Ok(ListAnswer { pages: vec![page], calls: 1 });
@@ -527,6 +515,10 @@ struct UnknownList;
 #[derive(Debug, thiserror::Error)]
 #[error("what Criteo sent as the identifier is none: it has characters that would make it another address")]
 struct NoIdentifier;
+
+fn is_identifier(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
 
 /// A list as far as it has been read.
 #[derive(Default)]

@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::table::decode::ReportLayout;
 use crate::table::footer::{self, Footer, ReadError};
 use crate::table::partitions::Partition;
-use crate::table::read_back::{self, ADVERTISER_ID, OldRows};
+use crate::table::read_back::{self, OldRows};
 
 /// What a new file must know of the one it replaces.
 #[derive(Debug)]
@@ -93,8 +93,8 @@ impl Carry {
         let mut stay = read_back::advertisers(again()?)?;
         stay.retain(|advertiser| self.is_missing(advertiser));
         // It was answered for and refused a moment later: its new rows are there.
-        for advertiser in advertisers_of(layout, rows) {
-            stay.remove(&advertiser);
+        for (advertiser, _) in layout.advertisers(rows) {
+            stay.remove(advertiser);
         }
         if stay.is_empty() {
             return Ok(Before::Nothing);
@@ -108,9 +108,4 @@ impl Carry {
             None => Before::Whole("it has other columns"),
         })
     }
-}
-
-fn advertisers_of(layout: &ReportLayout, rows: Partition<'_>) -> BTreeSet<String> {
-    let Some(column) = layout.columns().position(|column| column.name == ADVERTISER_ID) else { return BTreeSet::new() };
-    rows.sums_by_text(column, &[]).into_iter().map(|(id, _, _)| id.to_owned()).collect()
 }

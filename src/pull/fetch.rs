@@ -25,7 +25,7 @@ use crate::catalog::{EndpointId, Extract, Table};
 use crate::criteo::{FetchError, FetchErrorKind, ReportAnswer, ReportRequest, RowMemory};
 use crate::dates::DateRange;
 use crate::table::decode::ReportLayout;
-use crate::table::partitions::{Partition, Partitions};
+use crate::table::partitions::Partitions;
 
 /// Parts of one window under way at once.
 const CONCURRENT_PARTS: usize = 4;
@@ -76,13 +76,7 @@ pub struct Pulled {
 impl Pulled {
     /// Rows by day and advertiser; days without rows are absent.
     pub fn counts(&self, layout: &ReportLayout) -> RowCounts {
-        let Some(advertiser) = layout.columns().position(|column| column.name == "advertiser_id") else {
-            return RowCounts::new();
-        };
-        let counts = |partition: Partition<'_>| {
-            let by_advertiser = partition.sums_by_text(advertiser, &[]);
-            by_advertiser.into_iter().map(|(id, count, _)| (id.to_owned(), count)).collect()
-        };
+        let counts = |partition| layout.advertisers(partition).map(|(id, count)| (id.to_owned(), count)).collect();
         self.partitions.iter().map(|(day, partition)| (day, counts(partition))).collect()
     }
 

@@ -304,7 +304,9 @@ pub(super) async fn publish_snapshot(
         let batch = entity_batch(&publisher.table, &resources, date, pulled_at)?;
         let mut missing =
             carry.map(|carry| carry.missing_from(&store, &publisher.table.name, date)).unwrap_or_default();
-        missing.retain(|advertiser| !read_back::advertisers_of(&batch).contains(advertiser));
+        for advertiser in read_back::advertisers_of(&batch) {
+            missing.remove(&advertiser);
+        }
         if !missing.is_empty() {
             return Ok((Vec::new(), missing));
         }

@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, ColumnType, CustomReport, EndpointId, Extract, Gra
 use crate::dates::DateRange;
 use crate::ledger::Difference;
 use crate::settings::Settings;
-use crate::table::decode::ReportLayout;
+use crate::table::decode::{ADVERTISER_ID, ReportLayout};
 use crate::table::numeric::format_numeric;
 use crate::table::partitions::{Partition, Partitions};
 
@@ -43,7 +43,7 @@ impl Sums {
     pub fn of_rows(layout: &ReportLayout, rows: Partition<'_>, columns: &[String]) -> Self {
         let position = |name: &str| layout.columns().position(|column| column.name == name);
         let mut sums = Self::default();
-        let Some(advertiser) = position("advertiser_id") else { return sums };
+        let Some(advertiser) = position(ADVERTISER_ID) else { return sums };
         let positions: Vec<Option<usize>> = columns.iter().map(|name| position(name)).collect();
         let known: Vec<usize> = positions.iter().copied().flatten().collect();
         for (id, rows, values) in rows.sums_by_text(advertiser, &known) {
@@ -141,10 +141,7 @@ impl TotalsQuery {
 
     /// The advertisers that rows of this query name.
     fn advertisers(&self, rows: Partition<'_>) -> Vec<String> {
-        let Some(id) = self.layout.columns().position(|column| column.name == "advertiser_id") else {
-            return Vec::new();
-        };
-        rows.sums_by_text(id, &[]).into_iter().map(|(id, _, _)| id.to_owned()).collect()
+        self.layout.advertisers(rows).map(|(id, _)| id.to_owned()).collect()
     }
 }
 

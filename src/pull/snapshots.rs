@@ -136,6 +136,18 @@ impl<'r> Snapshots<'r> {
         })
     }
 
+    /// A list that belongs to an advertiser; `None` if the advertiser is refused, which is noted.
+    async fn list_of(&self, request: &ListRequest, advertiser: Option<&str>) -> Result<Option<ListAnswer>, FetchError> {
+        match (self.run.client.list(request).await, advertiser) {
+            (Ok(answer), _) => Ok(Some(answer)),
+            (Err(error), Some(advertiser)) if error.kind() == FetchErrorKind::AdvertiserRefused => {
+                self.run.refuse(advertiser, &error);
+                Ok(None)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
     async fn by_advertiser(&self, table: &Table) -> Result<Vec<SnapshotPage>, FetchError> {
         let lists = stream::iter(self.run.advertisers()).map(|advertiser| async move {
             let request = ListRequest {
@@ -144,16 +156,9 @@ impl<'r> Snapshots<'r> {
                 parent_id: Some(advertiser.clone()),
                 body: None,
             };
-            match self.run.client.list(&request).await {
-                Ok(answer) => {
-                    Ok(Some(SnapshotPage { answer, context: vec![("advertiser_id", advertiser)], only: None }))
-                }
-                Err(error) if error.kind() == FetchErrorKind::AdvertiserRefused => {
-                    self.run.refuse(&advertiser, &error);
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            }
+            let answer = self.list_of(&request, Some(&advertiser)).await;
+            let page = |answer| SnapshotPage { answer, context: vec![("advertiser_id", advertiser)], only: None };
+            answer.map(|answer| answer.map(page))
         });
         let pages: Vec<Option<SnapshotPage>> = lists.buffer_unordered(CONCURRENT_LISTS).try_collect().await?;
         Ok(pages.into_iter().flatten().collect())
@@ -168,17 +173,10 @@ impl<'r> Snapshots<'r> {
                 parent_id: Some(ad_set.clone()),
                 body: None,
             };
-            let answer = match (self.run.client.list(&request).await, &advertiser) {
-                (Ok(answer), _) => answer,
-                (Err(error), Some(advertiser)) if error.kind() == FetchErrorKind::AdvertiserRefused => {
-                    self.run.refuse(advertiser, &error);
-                    return Ok(None);
-                }
-                (Err(error), _) => return Err(error),
-            };
+            let answer = self.list_of(&request, advertiser.as_deref()).await;
             let mut context = vec![("ad_set_id", ad_set)];
             context.extend(advertiser.map(|advertiser| ("advertiser_id", advertiser)));
-            Ok(Some(SnapshotPage { answer, context, only: None }))
+            answer.map(|answer| answer.map(|answer| SnapshotPage { answer, context, only: None }))
         });
         let pages: Vec<Option<SnapshotPage>> = lists.buffer_unordered(CONCURRENT_LISTS).try_collect().await?;
         Ok(pages.into_iter().flatten().collect())

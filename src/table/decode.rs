@@ -15,7 +15,7 @@ use super::columns::{Rows, Value};
 use super::envelope::{Envelope, Event, ObjectKind, StepError};
 use super::excerpt::excerpt;
 use super::numeric::{self, NumericError};
-use super::partitions::Partitions;
+use super::partitions::{Partition, Partitions};
 use super::time::WireTime;
 use crate::catalog::{Column, ColumnType, Table};
 use crate::dates::DateRange;
@@ -185,6 +185,8 @@ pub struct ReportLayout {
 
 /// Columns that are filled when the file is written, not from the response.
 pub const PULLED_AT: &str = "_pulled_at";
+/// The column by which rows are told apart by advertiser.
+pub const ADVERTISER_ID: &str = "advertiser_id";
 
 impl ReportLayout {
     /// The layout of `table`'s rows for reports in `timezone` and `currency`; `None` for tables that are not reports.
@@ -264,6 +266,13 @@ impl ReportLayout {
     /// The columns of [`Self::empty_rows`]: the table's, without `_pulled_at`.
     pub fn columns(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().map(|(column, _)| column)
+    }
+
+    /// The advertisers that have rows among these, each with how many.
+    pub fn advertisers<'p>(&self, rows: Partition<'p>) -> impl Iterator<Item = (&'p str, u64)> + use<'p> {
+        let column = self.columns().position(|column| column.name == ADVERTISER_ID);
+        let counts = column.map(|column| rows.sums_by_text(column, &[])).unwrap_or_default();
+        counts.into_iter().map(|(id, count, _)| (id, count))
     }
 
     /// These rows by day.

@@ -13,14 +13,11 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::columns::{Rows, Value};
-use super::decode::{PULLED_AT, ReportLayout};
+use super::decode::{ADVERTISER_ID, PULLED_AT, ReportLayout};
 use super::footer::ReadError;
 use super::partitions::{Partition, Partitions};
 use super::schema::value_type;
 use crate::catalog::{Column, ColumnType};
-
-/// The column by which rows are told apart by advertiser.
-pub const ADVERTISER_ID: &str = "advertiser_id";
 
 /// Rows of an earlier pull.
 #[derive(Debug)]
