@@ -83,7 +83,7 @@ impl TablePull<'_> {
         if self.fetch.has_day() {
             tokio::select! {
                 () = self.learn_totals(&days) => {}
-                () = self.run.stopped() => {}
+                () = self.run.cancellation.cancelled() => {}
             }
         }
         if self.advertisers().is_empty() {
@@ -96,7 +96,7 @@ impl TablePull<'_> {
         loop {
             let limit = (FIRST_WINDOWS + answered).min(MAX_WINDOWS);
             while under_way.is_empty() || (under_way.len() < limit && !queue.is_probing()) {
-                if self.run.is_stopping() || outages > MAX_OUTAGES {
+                if self.run.cancellation.is_cancelled() || outages > MAX_OUTAGES {
                     break;
                 }
                 let Some(window) = queue.next_window() else { break };
@@ -107,7 +107,7 @@ impl TablePull<'_> {
             }
             let finished = tokio::select! {
                 finished = under_way.next() => finished,
-                () = self.run.stopped() => None,
+                () = self.run.cancellation.cancelled() => None,
             };
             let Some((window, outcome)) = finished else { break };
             unfinished.retain(|day| !window.contains(*day));
@@ -122,14 +122,14 @@ impl TablePull<'_> {
         if !self.fetch.has_day() {
             tokio::select! {
                 () = self.compare_ranges() => {}
-                () = self.run.stopped() => {}
+                () = self.run.cancellation.cancelled() => {}
             }
         }
     }
 
     /// Advertisers to ask for.
     fn advertisers(&self) -> Vec<String> {
-        self.run.advertisers_of(self.table.endpoint)
+        self.run.roster.advertisers_of(self.table.endpoint)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -138,7 +138,7 @@ impl TablePull<'_> {
 
     /// What earlier runs recorded of this table's rows, and which advertisers Criteo's totals name.
     fn density(&self) -> Density {
-        let mut density = Density::recorded(&self.run.ledger(), &self.table.name, &self.advertisers());
+        let mut density = Density::recorded(&self.run.output.ledger(), &self.table.name, &self.advertisers());
         if let Some(query) = self.totals.as_ref().filter(|_| self.fetch.has_day()) {
             density.learn_activity(self.state().totals.activity(query));
         }
@@ -245,13 +245,13 @@ impl TablePull<'_> {
                 }
             }
         }
-        self.run.count(&self.table.name, TableSummary { calls, ..TableSummary::default() });
+        self.run.journal.count(&self.table.name, TableSummary { calls, ..TableSummary::default() });
     }
 
     fn not_compared(&self, days: DateRange, failure: &WindowFailure) {
         // What failed here fails the table's own requests too, and is reported there.
         let message = format!("Criteo's totals could not be read, so that sums are not compared: {failure}");
-        self.run.warn(Notice::new("not_reconciled", message).table(&self.table.name).days(days));
+        self.run.journal.warn(Notice::new("not_reconciled", message).table(&self.table.name).days(days));
     }
 
     /// Learns from a window, or puts it back.
@@ -264,12 +264,12 @@ impl TablePull<'_> {
             Err(WindowFailure::TooManyRows(rows)) => {
                 tracing::info!(table = %self.table.name, %window, rows, "rows are missing; asking for fewer days");
                 let wasted = TableSummary { calls: 1, capped_calls: 1, ..TableSummary::default() };
-                self.run.count(&self.table.name, wasted);
+                self.run.journal.count(&self.table.name, wasted);
                 queue.put_back(window, Some(rows));
             }
             Err(WindowFailure::CannotSplit(message)) => {
                 let notice = Notice::new("row_cap", message).table(&self.table.name).days(window);
-                self.run.fail(ErrorKind::Partial, notice);
+                self.run.journal.fail(ErrorKind::Partial, notice);
             }
             // Which date of a transaction a range filters is not documented. Asked for on its own, a day has all its rows.
             Err(WindowFailure::Fetch(error))
@@ -294,7 +294,7 @@ impl TablePull<'_> {
                 return Settled::NoAnswer;
             }
             Err(WindowFailure::Fetch(error)) => {
-                self.run.fail_fetch(self.table, Some(window), &error);
+                self.run.journal.fail_fetch(self.table, Some(window), &error);
                 if concerns_every_window(error.kind()) {
                     self.give_up(queue);
                 }
@@ -309,8 +309,8 @@ impl TablePull<'_> {
     fn by_other_date(&self, queue: &mut WindowQueue, window: DateRange) {
         let message = "an answer has transactions of days that were not asked for, so Criteo's range filters another date than \
                        the transaction's; each day is asked for alone, and its transactions are kept under that day";
-        self.run.warn(Notice::new("transactions_of_other_days", message).table(&self.table.name).days(window));
-        self.run.count(&self.table.name, TableSummary { calls: 1, ..TableSummary::default() });
+        self.run.journal.warn(Notice::new("transactions_of_other_days", message).table(&self.table.name).days(window));
+        self.run.journal.count(&self.table.name, TableSummary { calls: 1, ..TableSummary::default() });
         for day in window.days() {
             queue.put_back(DateRange::single(day), None);
         }
@@ -322,7 +322,7 @@ impl TablePull<'_> {
             self.report_differences(DateRange::single(*day), differences);
         }
         let Pulled { partitions, calls, capped_calls, memory, .. } = pulled;
-        self.run.count(&self.table.name, TableSummary { capped_calls, ..TableSummary::default() });
+        self.run.journal.count(&self.table.name, TableSummary { capped_calls, ..TableSummary::default() });
         let pulled_at = self.run.clock.now();
         let pulled = PulledDays { days: window, partitions, calls, pulled_at, differences, memory };
         publish_days(self.run, self.table, self.fetch.layout(), pulled).await;
@@ -366,9 +366,9 @@ impl TablePull<'_> {
         let lookback_days = self.table.lookback_days.unwrap_or(self.run.settings.lookback_days);
         let is_final = !is_provisional(days.to(), self.run.settings.as_of, lookback_days);
         if self.run.strict || (is_final && self.is_far_short(differences)) {
-            self.run.fail(ErrorKind::Partial, notice);
+            self.run.journal.fail(ErrorKind::Partial, notice);
         } else {
-            self.run.warn(notice);
+            self.run.journal.warn(notice);
         }
     }
 
@@ -397,7 +397,7 @@ impl TablePull<'_> {
                     return;
                 }
             };
-            self.run.count(&self.table.name, TableSummary { calls: pulled.calls, ..TableSummary::default() });
+            self.run.journal.count(&self.table.name, TableSummary { calls: pulled.calls, ..TableSummary::default() });
             let mut totals = Sums::default();
             pulled.partitions.iter().for_each(|(_, rows)| totals.add(&query.sums(rows)));
             let mut sums = Sums::default();
@@ -418,9 +418,9 @@ impl TablePull<'_> {
         }
         self.report_differences(range, differences);
         let days: Vec<NaiveDate> = range.days().collect();
-        if let Err(error) = self.run.ledger().mark_mismatch(&self.table.name, &days, differences) {
+        if let Err(error) = self.run.output.ledger().mark_mismatch(&self.table.name, &days, differences) {
             let notice = Notice::new("output_failed", error_chain(&error)).table(&self.table.name);
-            self.run.fail(ErrorKind::Output, notice);
+            self.run.journal.fail(ErrorKind::Output, notice);
         }
     }
 
@@ -433,13 +433,13 @@ impl TablePull<'_> {
 
     /// Everybody was refused, or had no answer; who and why has been said.
     fn nobody_left(&self, days: &BTreeSet<NaiveDate>) {
-        let is_refusal = self.run.advertisers().is_empty();
+        let is_refusal = self.run.roster.advertisers().is_empty();
         let kind = if is_refusal { ErrorKind::Consent } else { ErrorKind::Unavailable };
         self.not_refreshed(days, kind, "not refreshed, because no advertiser is left that could be asked for");
     }
 
     fn report_left_over(&self, left: &BTreeSet<NaiveDate>) {
-        let (kind, reason) = if self.run.is_stopping() {
+        let (kind, reason) = if self.run.cancellation.is_cancelled() {
             (ErrorKind::Interrupted, "the run was told to stop")
         } else {
             (ErrorKind::Unavailable, "Criteo did not answer the requests before")
@@ -453,7 +453,7 @@ impl TablePull<'_> {
 
     fn not_refreshed(&self, days: &BTreeSet<NaiveDate>, kind: ErrorKind, message: &str) {
         for range in contiguous_ranges(days) {
-            self.run.fail(kind, Notice::new("not_refreshed", message).table(&self.table.name).days(range));
+            self.run.journal.fail(kind, Notice::new("not_refreshed", message).table(&self.table.name).days(range));
         }
     }
 }

@@ -44,7 +44,7 @@ impl Carry {
     /// As things are now in this run, for a report.
     pub(super) fn of(run: &Run, endpoint: EndpointId) -> Self {
         Self {
-            asked: run.advertisers_of(endpoint).into_iter().collect(),
+            asked: run.roster.advertisers_of(endpoint).into_iter().collect(),
             configured: run.settings.advertisers.iter().cloned().collect(),
             currency: run.settings.currency.clone(),
             timezone: run.settings.timezone.name().to_owned(),

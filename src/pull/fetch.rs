@@ -136,7 +136,7 @@ impl<'r> ReportFetch<'r> {
 
     /// Advertisers to ask for.
     fn advertisers(&self) -> Vec<String> {
-        self.run.advertisers_of(self.table.endpoint)
+        self.run.roster.advertisers_of(self.table.endpoint)
     }
 
     /// How long its windows may be.
@@ -399,9 +399,9 @@ impl<'r> ReportFetch<'r> {
                     return Err(error.into());
                 }
                 if error.kind() == FetchErrorKind::ScopeRefused {
-                    self.run.refuse(advertiser, &error);
+                    self.run.exclude_refused(advertiser, &error);
                 } else {
-                    self.run.leave_out(self.table.endpoint, advertiser, &self.table.name, &error);
+                    self.run.exclude_unavailable(self.table.endpoint, advertiser, &self.table.name, &error);
                 }
                 return Ok(Pulled { calls: 1, ..Pulled::default() });
             };
@@ -433,7 +433,7 @@ impl<'r> ReportFetch<'r> {
         let mut pulled = Pulled { calls: 1, ..Pulled::default() };
         let Some(halves) = part.advertiser_halves() else {
             if let [advertiser] = part.filter.advertisers.as_slice() {
-                self.run.refuse(advertiser, &error);
+                self.run.exclude_refused(advertiser, &error);
             }
             return Ok(pulled);
         };

@@ -33,6 +33,13 @@ impl Portfolio {
         Ok(Self { answer, ids: consented, absent })
     }
 
+    /// Advertisers without a response, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(ids: &[&str]) -> Self {
+        let ids = ids.iter().map(|&id| id.to_owned()).collect();
+        Self { answer: ListAnswer::default(), ids, absent: Vec::new() }
+    }
+
     /// Advertisers to ask for, sorted.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
         self.ids.iter().map(String::as_str)

@@ -87,7 +87,7 @@ struct Publisher {
 impl Publisher {
     fn new(run: &Run, table: &Arc<Table>) -> Self {
         let settings = &run.settings;
-        let without_advertisers: Vec<String> = run.left_out(table.endpoint).into_iter().collect();
+        let without_advertisers: Vec<String> = run.roster.excluded_from(table.endpoint).into_iter().collect();
         let parameters = vec![
             (footer::CURRENCY, settings.currency.clone()),
             (footer::TIMEZONE, settings.timezone.name().to_owned()),
@@ -171,7 +171,7 @@ pub(super) async fn publish_days(
     let writer = DayWriter {
         publisher: Publisher::new(run, table),
         layout: Arc::clone(layout),
-        store: run.store.clone(),
+        store: run.output.store.clone(),
         carry: Carry::of(run, table.endpoint),
         // As `_pulled_at` has it, so that column, footer and ledger say the same.
         pulled_at: pulled.pulled_at.trunc_subsecs(6),
@@ -268,14 +268,14 @@ fn tell(run: &Run, table: &Table, days: DateRange, told: Told) {
              name and once as \"Unknown\", and renamed ads under both names)",
             told.repeated
         );
-        run.warn(Notice::new("repeated_keys", message).table(&table.name).days(days));
+        run.journal.warn(Notice::new("repeated_keys", message).table(&table.name).days(days));
     }
     for advertiser in told.kept {
         let message = format!(
             "advertiser {advertiser} could not be asked for; its rows stay as they were pulled before. If it withdrew its \
              consent, have its admin accept the consent link, or list in `advertisers` whom you want without it"
         );
-        run.warn(Notice::new("rows_kept", message).table(&table.name).advertiser(&advertiser));
+        run.journal.warn(Notice::new("rows_kept", message).table(&table.name).advertiser(&advertiser));
     }
     for (day, reason) in told.left {
         let message = format!(
@@ -283,7 +283,7 @@ fn tell(run: &Run, table: &Table, days: DateRange, told: Told) {
              it withdrew its consent, have its admin accept the consent link, or list in `advertisers` whom you want"
         );
         let notice = Notice::new("not_refreshed", message).table(&table.name).days(DateRange::single(day));
-        run.fail(ErrorKind::Partial, notice);
+        run.journal.fail(ErrorKind::Partial, notice);
     }
 }
 
@@ -298,7 +298,7 @@ pub(super) async fn publish_snapshot(
     // The list of advertisers is what it is; nobody is missing from it.
     let carry = (table.endpoint != EndpointId::AdvertisersMe).then(|| Carry::of(run, table.endpoint));
     let publisher = Publisher::new(run, table);
-    let (store, pulled_at, date) = (run.store.clone(), run.clock.now().trunc_subsecs(6), run.settings.as_of);
+    let (store, pulled_at, date) = (run.output.store.clone(), run.clock.now().trunc_subsecs(6), run.settings.as_of);
     let write = move || {
         let resources = distinct(&publisher.table, pages.iter().flat_map(SnapshotPage::resources).collect());
         let batch = entity_batch(&publisher.table, &resources, date, pulled_at)?;
@@ -363,8 +363,8 @@ async fn publish<T: Send + 'static>(
     calls: u64,
     write: impl FnOnce() -> Result<(StagedFiles, T), PublishError> + Send + 'static,
 ) -> Option<T> {
-    let guard = Arc::clone(&run.publishing).read_owned().await;
-    let ledger = Arc::clone(&run.ledger);
+    let guard = Arc::clone(&run.output.publishing).read_owned().await;
+    let ledger = Arc::clone(&run.output.ledger);
     let work = move || {
         let _publishing = guard;
         let (files, extra) = write()?;
@@ -380,17 +380,17 @@ async fn publish<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok((done, extra))) => {
             tracing::info!(table = %table.name, partitions = done.partitions, rows = done.rows, "published");
-            run.count(&table.name, done);
+            run.journal.count(&table.name, done);
             Some(extra)
         }
         Ok(Err(error)) => {
             let error: PublishError = error;
-            run.fail(error.kind(), error.notice(&table.name, days));
+            run.journal.fail(error.kind(), error.notice(&table.name, days));
             None
         }
         Err(error) => {
             let notice = Notice::new("unexpected", error.to_string()).table(&table.name).days(days);
-            run.fail(ErrorKind::Unexpected, notice);
+            run.journal.fail(ErrorKind::Unexpected, notice);
             None
         }
     }

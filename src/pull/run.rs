@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::analytics;
 use super::context::{Run, RunParts};
+use super::journal::Entries;
 use super::planner::{Plan, Planner, Scope, planned_calls};
 use super::portfolio::Portfolio;
 use super::snapshots::Snapshots;
@@ -116,15 +117,15 @@ impl Running {
         warnings: Vec<Notice>,
         interrupted: impl Future<Output = ()>,
     ) -> Result<Finished, Error> {
-        let advertisers: Vec<&str> = self.run.portfolio.ids().collect();
+        let advertisers: Vec<&str> = self.run.roster.portfolio.ids().collect();
         self.resume_key = resume_key(self.command, self.scope, &self.run.settings, &advertisers, &tables);
         for warning in warnings.into_iter().chain(version_warning(&self.run.clock)) {
-            self.run.warn(warning);
+            self.run.journal.warn(warning);
         }
-        for absent in self.run.portfolio.absent() {
-            self.run.fail(ErrorKind::Consent, absent);
+        for absent in self.run.roster.portfolio.absent() {
+            self.run.journal.fail(ErrorKind::Consent, absent);
         }
-        let earlier_runs = self.run.ledger().unfinished_runs(&self.resume_key);
+        let earlier_runs = self.run.output.ledger().unfinished_runs(&self.resume_key);
         self.record(RunOutcome::Running, &[])?;
         let plan = self.plan(tables, &earlier_runs);
         {
@@ -133,26 +134,26 @@ impl Running {
             tokio::select! {
                 () = &mut jobs => {}
                 () = &mut interrupted => {
-                    self.run.stop();
+                    self.run.cancellation.cancel();
                     jobs.await;
                 }
             }
         }
         // Whatever is still being published ends before the lock is released.
-        drop(self.run.publishing.write().await);
-        self.run.progress.finish();
+        drop(self.run.output.publishing.write().await);
+        self.run.journal.finish();
         self.prune();
         Ok(self.finish())
     }
 
     /// Plans, and notes what was left out.
     fn plan(&mut self, tables: Vec<Table>, earlier_runs: &[String]) -> Plan {
-        let ledger = self.run.ledger();
+        let ledger = self.run.output.ledger();
         let planner = Planner {
             settings: &self.run.settings,
             scope: self.scope,
             ledger: &ledger,
-            advertisers: self.run.portfolio.ids().collect(),
+            advertisers: self.run.roster.portfolio.ids().collect(),
             earlier_runs,
         };
         let plan = planner.plan(tables);
@@ -160,11 +161,11 @@ impl Running {
         drop(ledger);
         self.planned = planned;
         for notice in &plan.notices {
-            self.run.warn(notice.clone());
+            self.run.journal.warn(notice.clone());
         }
-        self.run.count_resumed(plan.resumed_partitions);
+        self.run.journal.count_resumed(plan.resumed_partitions);
         let days: usize = plan.reports.iter().map(|planned| planned.days.len()).sum();
-        self.run.progress.expect((days + plan.snapshots.len()) as u64);
+        self.run.journal.expect((days + plan.snapshots.len()) as u64);
         plan
     }
 
@@ -181,7 +182,7 @@ impl Running {
     /// Removes partitions older than `keep_days`.
     fn prune(&self) {
         let Some(oldest) = self.run.settings.oldest_kept() else { return };
-        let mut ledger = self.run.ledger();
+        let mut ledger = self.run.output.ledger();
         let tables: Vec<String> = ledger.tables().map(str::to_owned).collect();
         for table in tables {
             let old: Vec<NaiveDate> =
@@ -189,7 +190,7 @@ impl Running {
             for date in old {
                 if let Err(error) = ledger.prune(&table, date) {
                     let notice = Notice::new("output_failed", error_chain(&error)).table(&table);
-                    self.run.fail(ErrorKind::Output, notice);
+                    self.run.journal.fail(ErrorKind::Output, notice);
                     return;
                 }
             }
@@ -202,13 +203,13 @@ impl Running {
             ("as_of".to_owned(), settings.as_of.to_string()),
             ("currency".to_owned(), settings.currency.clone()),
             ("timezone".to_owned(), settings.timezone.name().to_owned()),
-            ("advertisers".to_owned(), self.run.portfolio.ids().collect::<Vec<_>>().join(",")),
+            ("advertisers".to_owned(), self.run.roster.portfolio.ids().collect::<Vec<_>>().join(",")),
         ]);
         if let Some(days) = self.scope.days() {
             parameters.insert("from".to_owned(), days.from().to_string());
             parameters.insert("to".to_owned(), days.to().to_string());
         }
-        let (tables, ..) = self.run.results();
+        let tables = self.run.journal.entries().tables;
         let calls = self.connection.calls();
         let usage = self.connection.usage();
         let now = self.run.clock.now();
@@ -230,14 +231,14 @@ impl Running {
             partitions: tables.values().map(|table| table.partitions).sum(),
             errors: failures.iter().map(|failure| failure.notice.message.chars().take(500).collect()).collect(),
         };
-        self.run.ledger().record_run(record)
+        self.run.output.ledger().record_run(record)
     }
 
     fn finish(self) -> Finished {
         for notice in self.connection.client.notices() {
-            self.run.warn(Notice::new(&notice.code, notice.message));
+            self.run.journal.warn(Notice::new(&notice.code, notice.message));
         }
-        let (tables, mut failures, warnings, resumed_partitions) = self.run.results();
+        let Entries { tables, mut failures, warnings, resumed_partitions } = self.run.journal.entries();
         let published: u64 = tables.values().map(|table| table.partitions).sum();
         let (mut outcome, mut kind) = judge(&failures, published + resumed_partitions);
         let recorded = match outcome {

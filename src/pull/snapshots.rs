@@ -40,13 +40,13 @@ impl<'r> Snapshots<'r> {
     pub(super) async fn pull_table(&self, table: &Arc<Table>) {
         let pages = tokio::select! {
             pages = self.pages(table) => pages,
-            () = self.run.stopped() => {
+            () = self.run.cancellation.cancelled() => {
                 let reason = "the run was told to stop before all of it had come; pull again today, later it cannot be had";
                 return self.not_refreshed(table, ErrorKind::Interrupted, reason);
             }
         };
         match pages {
-            Ok(_) if table.endpoint != EndpointId::AdvertisersMe && self.run.advertisers().is_empty() => {
+            Ok(_) if table.endpoint != EndpointId::AdvertisersMe && self.run.roster.advertisers().is_empty() => {
                 self.not_refreshed(table, ErrorKind::Consent, "every advertiser was refused");
             }
             Ok(pages) => {
@@ -56,7 +56,7 @@ impl<'r> Snapshots<'r> {
                     self.would_lose(table, first, missing.len() - 1);
                 }
             }
-            Err(error) => self.run.fail_fetch(table, None, &error),
+            Err(error) => self.run.journal.fail_fetch(table, None, &error),
         }
     }
 
@@ -72,14 +72,14 @@ impl<'r> Snapshots<'r> {
     fn not_refreshed(&self, table: &Table, kind: ErrorKind, reason: &str) {
         let today = DateRange::single(self.run.settings.as_of);
         let message = format!("the snapshot of `{}` was not taken: {reason}", table.name);
-        self.run.fail(kind, Notice::new("not_refreshed", message).table(&table.name).days(today));
+        self.run.journal.fail(kind, Notice::new("not_refreshed", message).table(&table.name).days(today));
     }
 
     async fn pages(&self, table: &Table) -> Result<Vec<SnapshotPage>, FetchError> {
         match table.endpoint {
             EndpointId::AdvertisersMe => {
-                let ids = self.run.portfolio.ids().map(str::to_owned).collect();
-                let answer = self.run.portfolio.answer().clone();
+                let ids = self.run.roster.portfolio.ids().map(str::to_owned).collect();
+                let answer = self.run.roster.portfolio.answer().clone();
                 Ok(vec![SnapshotPage { answer, context: Vec::new(), only: Some(ids) }])
             }
             EndpointId::AdSetsSearch => {
@@ -101,7 +101,7 @@ impl<'r> Snapshots<'r> {
 
     async fn search(&self, endpoint: EndpointId, table: &str) -> Result<Vec<ListAnswer>, FetchError> {
         let mut answers = Vec::new();
-        for batch in self.run.advertisers().chunks(SEARCH_BATCH) {
+        for batch in self.run.roster.advertisers().chunks(SEARCH_BATCH) {
             answers.extend(self.search_batch(endpoint, table, batch.to_vec()).await?);
         }
         Ok(answers)
@@ -126,7 +126,7 @@ impl<'r> Snapshots<'r> {
                 Err(error) => return Err(error),
             };
             if let [advertiser] = advertisers.as_slice() {
-                self.run.refuse(advertiser, &error);
+                self.run.exclude_refused(advertiser, &error);
                 return Ok(Vec::new());
             }
             let (first, second) = advertisers.split_at(advertisers.len() / 2);
@@ -141,7 +141,7 @@ impl<'r> Snapshots<'r> {
         match (self.run.client.list(request).await, advertiser) {
             (Ok(answer), _) => Ok(Some(answer)),
             (Err(error), Some(advertiser)) if error.kind() == FetchErrorKind::AdvertiserRefused => {
-                self.run.refuse(advertiser, &error);
+                self.run.exclude_refused(advertiser, &error);
                 Ok(None)
             }
             (Err(error), _) => Err(error),
@@ -149,7 +149,7 @@ impl<'r> Snapshots<'r> {
     }
 
     async fn by_advertiser(&self, table: &Table) -> Result<Vec<SnapshotPage>, FetchError> {
-        let lists = stream::iter(self.run.advertisers()).map(|advertiser| async move {
+        let lists = stream::iter(self.run.roster.advertisers()).map(|advertiser| async move {
             let request = ListRequest {
                 endpoint: table.endpoint,
                 what: format!("`{}` of advertiser {advertiser}", table.name),

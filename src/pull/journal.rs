@@ -1,0 +1,136 @@
+//! What happened in a run: what failed, what to warn of, and what was done for each table.
+//!
+//! Entries are logged as they are made and kept for the summary. It does not judge what they mean for the exit code; see
+//! [`super::summary::judge`].
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::summary::{Failure, Notice, TableSummary};
+use crate::catalog::Table;
+use crate::criteo::{FetchError, FetchErrorKind};
+use crate::dates::DateRange;
+use crate::error::ErrorKind;
+use crate::logging::NOTICES;
+use crate::progress::Progress;
+
+/// The journal of one run.
+#[derive(Debug)]
+pub(super) struct Journal {
+    progress: Progress,
+    entries: Mutex<Entries>,
+}
+
+/// Everything in a journal so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entries {
+    /// What was done, by table.
+    pub tables: BTreeMap<String, TableSummary>,
+    /// What is missing from what was to be published.
+    pub failures: Vec<Failure>,
+    /// What a person should know.
+    pub warnings: Vec<Notice>,
+    /// Partitions that an earlier run of the same backfill had published.
+    pub resumed_partitions: u64,
+}
+
+impl Journal {
+    /// Nothing happened yet.
+    pub(super) fn new(progress: Progress) -> Self {
+        Self { progress, entries: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything so far.
+    pub(super) fn entries(&self) -> Entries {
+        self.lock().clone()
+    }
+
+    /// Something is missing from what was to be published.
+    pub(super) fn fail(&self, kind: ErrorKind, notice: Notice) {
+        let Notice { code, table, advertiser_id, trace_id, .. } = &notice;
+        tracing::error!(target: NOTICES, %code, table, advertiser_id, trace_id, "{}", notice.message);
+        self.lock().failures.push(Failure { kind, notice });
+    }
+
+    /// A call for `table` failed for good; `days` were not refreshed.
+    pub(super) fn fail_fetch(&self, table: &Table, days: Option<DateRange>, error: &FetchError) {
+        let (kind, code) = judge_fetch(error.kind());
+        let mut notice = Notice::new(code, error.message()).table(&table.name).trace(error.trace_id());
+        if let Some(days) = days {
+            notice = notice.days(days);
+        }
+        self.fail(kind, notice);
+    }
+
+    /// Something a person should know; the same notice is kept once.
+    pub(super) fn warn(&self, notice: Notice) {
+        tracing::warn!(target: NOTICES, code = %notice.code, table = notice.table, "{}", notice.message);
+        let mut entries = self.lock();
+        if !entries.warnings.contains(&notice) {
+            entries.warnings.push(notice);
+        }
+    }
+
+    /// So many partitions are expected.
+    pub(super) fn expect(&self, partitions: u64) {
+        self.progress.expect(partitions);
+    }
+
+    /// Adds to what was done for a table.
+    pub(super) fn count(&self, table: &str, done: TableSummary) {
+        self.progress.published(table, done.partitions);
+        let mut entries = self.lock();
+        let summary = entries.tables.entry(table.to_owned()).or_default();
+        summary.partitions += done.partitions;
+        summary.rows += done.rows;
+        summary.bytes += done.bytes;
+        summary.calls += done.calls;
+        summary.capped_calls += done.capped_calls;
+    }
+
+    /// Partitions that an earlier run of the same backfill had published.
+    pub(super) fn count_resumed(&self, partitions: u64) {
+        self.lock().resumed_partitions += partitions;
+    }
+
+    /// Nothing more is going to happen; the progress bar goes away.
+    pub(super) fn finish(&self) {
+        self.progress.finish();
+    }
+}
+
+/// What a call that failed for good means for the exit code, and the stable identifier of such errors.
+pub(crate) fn judge_fetch(kind: FetchErrorKind) -> (ErrorKind, &'static str) {
+    match kind {
+        FetchErrorKind::Credentials => (ErrorKind::Credentials, "credentials_refused"),
+        FetchErrorKind::AdvertiserRefused => (ErrorKind::Consent, "advertiser_refused"),
+        FetchErrorKind::ScopeRefused => (ErrorKind::Scope, "scope_missing"),
+        FetchErrorKind::TooLarge | FetchErrorKind::Rejected => (ErrorKind::Partial, "request_rejected"),
+        FetchErrorKind::Unavailable => (ErrorKind::Unavailable, "api_unavailable"),
+        FetchErrorKind::DeadlinePassed => (ErrorKind::Throttled, "deadline_passed"),
+        FetchErrorKind::OtherDays | FetchErrorKind::Unreadable => (ErrorKind::Partial, "unreadable_response"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_warning_is_kept_once_and_counts_add_up() {
+        let journal = Journal::new(Progress::new(false));
+        journal.warn(Notice::new("rows_kept", "x").table("campaigns"));
+        journal.warn(Notice::new("rows_kept", "x").table("campaigns"));
+        journal.warn(Notice::new("rows_kept", "x").table("ad_sets"));
+        journal.count("ads", TableSummary { rows: 2, calls: 1, ..TableSummary::default() });
+        journal.count("ads", TableSummary { rows: 3, partitions: 1, ..TableSummary::default() });
+        let entries = journal.entries();
+        assert_eq!(entries.warnings.len(), 2);
+        let expected = TableSummary { rows: 5, calls: 1, partitions: 1, ..TableSummary::default() };
+        assert_eq!(entries.tables["ads"], expected);
+    }
+}
