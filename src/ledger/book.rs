@@ -20,6 +20,7 @@ pub struct Ledger {
     store: Store,
     partitions: BTreeMap<String, BTreeMap<NaiveDate, PartitionRecord>>,
     runs: BTreeMap<String, RunRecord>,
+    version: VersionFile,
     /// Runs whose record cannot be read.
     unreadable_runs: BTreeSet<String>,
     /// A publication of this run broke off, for instance because the disk is full, and its records are still pending.
@@ -48,6 +49,12 @@ impl Ledger {
                 Err(error) => return Err(error),
             }
         }
+        ledger.version = match read_json(store, VERSION_FILE) {
+            Ok(version) => version.unwrap_or_default(),
+            // Reported by `damaged_files`; whoever writes has refused it before.
+            Err(LedgerError::Damaged { .. }) => VersionFile::default(),
+            Err(error) => return Err(error),
+        };
         Ok(ledger)
     }
 
@@ -57,16 +64,22 @@ impl Ledger {
         partitions: BTreeMap<String, BTreeMap<NaiveDate, PartitionRecord>>,
         runs: BTreeMap<String, RunRecord>,
     ) -> Self {
-        Self { store: store.clone(), partitions, runs, unreadable_runs: BTreeSet::new(), is_unsettled: false }
+        let (version, unreadable_runs) = (VersionFile::default(), BTreeSet::new());
+        Self { store: store.clone(), partitions, runs, version, unreadable_runs, is_unsettled: false }
     }
 
     /// Reads the ledger for writing: checks its version, writes the version file if there is none, and settles what a
     /// killed run left pending. Only the holder of the run lock may call this.
     pub fn open(store: &Store) -> Result<Self, LedgerError> {
         if !is_begun(store)? {
-            write_json(store, VERSION_FILE, &VersionFile { format_version: FORMAT_VERSION })?;
+            write_json(store, VERSION_FILE, &VersionFile::new())?;
         }
         let mut ledger = Self::read(store)?;
+        if ledger.version.output_id.is_empty() {
+            // Written before outputs had an identity.
+            let VersionFile { format_version, output_id, .. } = VersionFile::new();
+            ledger.write_version(VersionFile { format_version, output_id, ..ledger.version.clone() })?;
+        }
         ledger.settle_pending()?;
         Ok(ledger)
     }
@@ -100,6 +113,7 @@ impl Ledger {
         }
         let files: Vec<_> = files.into_iter().map(|(staged, record)| (staged, self.with_history(record))).collect();
         let records: Vec<PartitionRecord> = files.iter().map(|(_, record)| record.clone()).collect();
+        self.record_conventions(&records)?;
         let pending = PendingFile { format_version: FORMAT_VERSION, partitions: records };
         write_json(&self.store, PENDING_FILE, &pending)?;
         self.is_unsettled = true;
@@ -164,6 +178,76 @@ impl Ledger {
         });
         let marked: Vec<PartitionRecord> = marked.collect();
         self.write_records(marked)
+    }
+
+    /// The identity of the output, which is also in every footer.
+    pub fn output_id(&self) -> &str {
+        &self.version.output_id
+    }
+
+    /// The currency of all amounts of this output; `None` while it has no partition.
+    pub fn currency(&self) -> Option<&str> {
+        let recorded = self.version.currency.as_deref();
+        recorded.or_else(|| self.convention(|record| record.currency.as_deref(), "currency"))
+    }
+
+    /// The time zone in which all days of this output are cut; `None` while it has no partition.
+    pub fn timezone(&self) -> Option<&str> {
+        let recorded = self.version.timezone.as_deref();
+        recorded.or_else(|| self.convention(|record| record.timezone.as_deref(), "timezone"))
+    }
+
+    /// What the newest partition that says something says, or the run that wrote it: outputs of older programs recorded it
+    /// there only.
+    fn convention<'l>(
+        &'l self,
+        of_record: impl Fn(&'l PartitionRecord) -> Option<&'l str>,
+        parameter: &str,
+    ) -> Option<&'l str> {
+        let records = self.partitions.values().flat_map(|days| days.values().rev());
+        let mut known = records.filter_map(|record| {
+            let of_run = || self.runs.get(&record.run_id)?.parameters.get(parameter).map(String::as_str);
+            of_record(record).or_else(of_run)
+        });
+        known.next()
+    }
+
+    /// Currency and time zone of the first partition are those of the output.
+    fn record_conventions(&mut self, records: &[PartitionRecord]) -> Result<(), LedgerError> {
+        let known = (self.currency().map(str::to_owned), self.timezone().map(str::to_owned));
+        let first = records.first();
+        let mut version = self.version.clone();
+        version.currency = known.0.or_else(|| first?.currency.clone());
+        version.timezone = known.1.or_else(|| first?.timezone.clone());
+        self.write_version(version)
+    }
+
+    /// Rows at which Criteo was proven to cut this table's answers, by an earlier run or this one.
+    pub fn row_cap(&self, table: &str) -> Option<u64> {
+        self.version.row_caps.get(table).copied()
+    }
+
+    /// Every proven row cap, by table.
+    pub fn row_caps(&self) -> &BTreeMap<String, u64> {
+        &self.version.row_caps
+    }
+
+    /// Remembers a row cap that was proven, for the next runs; `None` forgets it.
+    pub fn set_row_cap(&mut self, table: &str, cap: Option<u64>) -> Result<(), LedgerError> {
+        let mut version = self.version.clone();
+        match cap {
+            Some(cap) => drop(version.row_caps.insert(table.to_owned(), cap)),
+            None => drop(version.row_caps.remove(table)),
+        }
+        self.write_version(version)
+    }
+
+    pub(super) fn write_version(&mut self, version: VersionFile) -> Result<(), LedgerError> {
+        if version != self.version {
+            write_json(&self.store, VERSION_FILE, &version)?;
+            self.version = version;
+        }
+        Ok(())
     }
 
     /// Removes a partition's file and its record.
@@ -326,6 +410,12 @@ mod tests {
             pulled_at: DateTime::UNIX_EPOCH,
             calls: 1,
             status: PartitionStatus::Provisional,
+            advertisers: None,
+            retained_advertisers: Vec::new(),
+            schema_version: None,
+            currency: None,
+            timezone: None,
+            confirmed_at: None,
             without_advertisers: Vec::new(),
             differences: Vec::new(),
             history: Vec::new(),
@@ -360,6 +450,39 @@ mod tests {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let store = Store::open(folder.path()).expect("an output folder");
         (folder, store)
+    }
+
+    #[test]
+    fn an_output_has_an_identity_from_the_start_and_the_currency_and_time_zone_of_its_first_partition() {
+        let (_folder, store) = output();
+        let mut ledger = Ledger::open(&store).expect("an empty ledger");
+        let id = ledger.output_id().to_owned();
+        assert!(!id.is_empty());
+        assert_eq!((ledger.currency(), ledger.timezone()), (None, None));
+        for (date, currency, zone) in [("2026-11-01", "EUR", "Europe/Paris"), ("2026-11-02", "USD", "UTC")] {
+            let (currency, timezone) = (Some(currency.to_owned()), Some(zone.to_owned()));
+            let record = PartitionRecord { currency, timezone, ..record(date, "r1", "x", "1") };
+            ledger.publish(vec![(staged(&store, "x"), record)]).expect("published");
+        }
+        ledger.set_row_cap("t", Some(3777)).expect("written");
+        let again = Ledger::open(&store).expect("readable");
+        assert_eq!((again.output_id(), again.currency(), again.timezone()), (&*id, Some("EUR"), Some("Europe/Paris")));
+        assert_eq!(again.row_cap("t"), Some(3777));
+    }
+
+    #[test]
+    fn a_ledger_of_an_older_program_gets_an_identity_and_its_runs_say_its_currency() {
+        let (_folder, store) = output();
+        let parameters = [("currency", "EUR"), ("timezone", "UTC")];
+        let parameters = parameters.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        write_json(&store, VERSION_FILE, &serde_json::json!({"format_version": 1})).expect("written");
+        let mut ledger = Ledger::open(&store).expect("readable");
+        let id = ledger.output_id().to_owned();
+        assert!(!id.is_empty());
+        ledger.record_run(RunRecord { parameters, ..run("r1", RunOutcome::Ok) }).expect("written");
+        ledger.publish(vec![(staged(&store, "x"), record("2026-11-01", "r1", "x", "1"))]).expect("published");
+        let again = Ledger::open(&store).expect("readable");
+        assert_eq!((again.output_id(), again.currency(), again.timezone()), (&*id, Some("EUR"), Some("UTC")));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::book::{Ledger, month_files, run_files, write_json};
+use super::book::{Ledger, month_files, run_files};
 use super::error::LedgerError;
 use super::files::DataFiles;
 use super::records::{
@@ -103,7 +103,7 @@ impl Rebuild<'_> {
         }));
         rebuilt.moved_aside = salvage.move_aside(self.store, self.run_id)?;
         let mut ledger = Ledger::of_records(self.store, partitions, salvage.runs.clone());
-        self.replace(&ledger, &salvage)?;
+        self.replace(&mut ledger, &salvage)?;
         ledger.record_run(self.run_record(&salvage, &rebuilt))?;
         Ok((ledger, rebuilt))
     }
@@ -167,6 +167,12 @@ impl Rebuild<'_> {
             run_id: provenance.run_id,
             pulled_at: provenance.pulled_at,
             calls: provenance.calls,
+            advertisers: provenance.advertisers,
+            retained_advertisers: provenance.retained_advertisers,
+            schema_version: provenance.schema_version,
+            currency: provenance.currency,
+            timezone: provenance.timezone,
+            confirmed_at: None,
             without_advertisers: provenance.without_advertisers,
             differences: Vec::new(),
             history: Vec::new(),
@@ -212,7 +218,7 @@ impl Rebuild<'_> {
 
     /// Writes the new files over the old ones, and removes what is left of the old: each file is damaged or whole at
     /// any moment, so a rebuild that was killed can be repeated.
-    fn replace(&self, ledger: &Ledger, salvage: &Salvage) -> Result<(), LedgerError> {
+    fn replace(&self, ledger: &mut Ledger, salvage: &Salvage) -> Result<(), LedgerError> {
         let written = ledger.write_all()?;
         for file in salvage.month_files.iter().filter(|file| !written.contains(*file)) {
             self.store.remove(file)?;
@@ -221,7 +227,24 @@ impl Rebuild<'_> {
             self.store.remove(&format!("{RUNS_FOLDER}/{run_id}.json"))?;
         }
         self.store.remove(PENDING_FILE)?;
-        write_json(self.store, VERSION_FILE, &VersionFile { format_version: FORMAT_VERSION })
+        let mut version = salvage.version.clone().unwrap_or_default();
+        version.format_version = FORMAT_VERSION;
+        if version.output_id.is_empty() {
+            version.output_id = self.output_id(ledger).unwrap_or_else(|| VersionFile::new().output_id);
+        }
+        version.currency = version.currency.or_else(|| ledger.currency().map(str::to_owned));
+        version.timezone = version.timezone.or_else(|| ledger.timezone().map(str::to_owned));
+        ledger.write_version(version)
+    }
+
+    /// The identity of the output, from the newest file that says it.
+    fn output_id(&self, ledger: &Ledger) -> Option<String> {
+        let records = ledger.tables().flat_map(|table| ledger.partitions(table).rev());
+        let mut found = records.filter_map(|record| {
+            let file = File::open(self.store.path(&record.path())).ok()?;
+            Footer::read(file).ok()?.get(footer::OUTPUT_ID).map(str::to_owned)
+        });
+        found.next()
     }
 
     fn run_record(&self, salvage: &Salvage, rebuilt: &Rebuilt) -> RunRecord {
@@ -268,6 +291,11 @@ struct Provenance {
     pulled_at: DateTime<Utc>,
     as_of: Option<NaiveDate>,
     calls: u64,
+    advertisers: Option<Vec<String>>,
+    retained_advertisers: Vec<String>,
+    schema_version: Option<String>,
+    currency: Option<String>,
+    timezone: Option<String>,
     without_advertisers: Vec<String>,
 }
 
@@ -282,13 +310,22 @@ impl Provenance {
         let (Some(run_id), Some(pulled_at)) = (footer.get(footer::RUN_ID), pulled_at) else {
             return Err("its footer does not say which run wrote it when: move it away".to_owned());
         };
-        let advertisers = footer.get(footer::WITHOUT_ADVERTISERS).unwrap_or_default().split(',');
+        let text = |key: &str| footer.get(key).map(str::to_owned);
+        let list = |key: &str| {
+            let ids = footer.get(key)?.split(',').filter(|id| !id.is_empty());
+            Some(ids.map(str::to_owned).collect::<Vec<_>>())
+        };
         Ok(Self {
             run_id: run_id.to_owned(),
             pulled_at: pulled_at.with_timezone(&Utc),
             as_of: footer.get(footer::AS_OF).and_then(|date| date.parse().ok()),
             calls: footer.get(footer::CALLS).and_then(|calls| calls.parse().ok()).unwrap_or(0),
-            without_advertisers: advertisers.filter(|id| !id.is_empty()).map(str::to_owned).collect(),
+            advertisers: list(footer::ADVERTISERS),
+            retained_advertisers: list(footer::RETAINED_ADVERTISERS).unwrap_or_default(),
+            schema_version: text(footer::SCHEMA_VERSION),
+            currency: text(footer::CURRENCY),
+            timezone: text(footer::TIMEZONE),
+            without_advertisers: list(footer::WITHOUT_ADVERTISERS).unwrap_or_default(),
         })
     }
 }
@@ -299,6 +336,7 @@ struct Salvage {
     /// What is known of each partition: the recorded, then the pending.
     records: BTreeMap<(String, NaiveDate), Vec<PartitionRecord>>,
     runs: BTreeMap<String, RunRecord>,
+    version: Option<VersionFile>,
     month_files: Vec<String>,
     lost_runs: Vec<String>,
     /// Path and content of what cannot be read.
@@ -314,7 +352,7 @@ struct TornPartitions {
 impl Salvage {
     fn read(store: &Store) -> Result<Self, LedgerError> {
         let mut salvage = Self::default();
-        salvage.parse::<VersionFile>(store, VERSION_FILE)?;
+        salvage.version = salvage.parse(store, VERSION_FILE)?;
         for (_, file) in month_files(store)? {
             match salvage.parse::<PartitionsFile>(store, &file)? {
                 Some(content) => content.partitions.into_values().for_each(|record| salvage.add(record)),

@@ -51,6 +51,25 @@ pub struct PartitionRecord {
     pub calls: u64,
     /// Trust.
     pub status: PartitionStatus,
+    /// Advertisers whose rows were requested and answered for, sorted; those of `retained_advertisers` are not among them.
+    /// `None` where it is not known: the file was written before this was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertisers: Option<Vec<String>>,
+    /// Advertisers whose rows are those of an earlier pull, because they were not requested or could not be, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retained_advertisers: Vec<String>,
+    /// Fingerprint of the file's columns (`criteo_source.schema_version` of its footer); `None` where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<String>,
+    /// Currency of amounts; `None` where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Zone in which days are cut; `None` where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// When a later pull last found exactly the same rows, so that the file stayed as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<DateTime<Utc>>,
     /// Advertisers that could not be asked for: their rows are not in the file, or those of an earlier pull.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_advertisers: Vec<String>,
@@ -173,10 +192,31 @@ pub struct RunRecord {
     pub errors: Vec<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// What holds for the whole output.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct VersionFile {
     /// Format of this file.
     pub(super) format_version: u32,
+    /// Identity of the output, also in every footer; empty in ledgers written before it was recorded.
+    #[serde(default)]
+    pub(super) output_id: String,
+    /// Currency of all amounts, recorded with the first partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) currency: Option<String>,
+    /// Zone in which all days are cut, recorded with the first partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) timezone: Option<String>,
+    /// Rows at which Criteo was proven to cut the answers of a table, by table.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) row_caps: BTreeMap<String, u64>,
+}
+
+impl VersionFile {
+    /// A new output's, or an old one's that had no identity yet.
+    pub(super) fn new() -> Self {
+        let output_id = uuid::Uuid::now_v7().to_string();
+        Self { format_version: FORMAT_VERSION, output_id, ..Self::default() }
+    }
 }
 
 /// Records of files that are just being published.

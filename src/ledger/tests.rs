@@ -14,13 +14,14 @@ use crate::store::Store;
 use crate::table::columns::{Rows, Value};
 use crate::table::decode::ReportLayout;
 use crate::table::footer;
-use crate::table::parquet::{Provenance, write_batches, write_rows};
+use crate::table::parquet::{Provenance, table_schema_version, write_batches, write_rows};
 use crate::table::partitions::Partitions;
 use crate::table::schema::arrow_schema;
 
 const REPORT: &str = "ad_statistics_daily";
 const ENTITY: &str = "campaigns";
 const AS_OF: &str = "2026-11-22";
+const OUTPUT_ID: &str = "the-output";
 
 fn day(text: &str) -> NaiveDate {
     text.parse().expect("a date")
@@ -52,7 +53,16 @@ impl Output {
     }
 
     fn provenance(run_id: &str) -> Provenance {
-        let parameters = [(footer::AS_OF, AS_OF), (footer::CALLS, "7"), (footer::WITHOUT_ADVERTISERS, "9")];
+        let parameters = [
+            (footer::AS_OF, AS_OF),
+            (footer::CALLS, "7"),
+            (footer::WITHOUT_ADVERTISERS, "9"),
+            (footer::ADVERTISERS, "1,2"),
+            (footer::RETAINED_ADVERTISERS, "9"),
+            (footer::CURRENCY, "USD"),
+            (footer::TIMEZONE, "UTC"),
+            (footer::OUTPUT_ID, OUTPUT_ID),
+        ];
         Provenance {
             api_version: "2026-07".to_owned(),
             run_id: run_id.to_owned(),
@@ -73,6 +83,12 @@ impl Output {
             pulled_at: Self::provenance(run_id).pulled_at,
             calls: 7,
             status: PartitionStatus::Final,
+            advertisers: Some(vec!["1".to_owned(), "2".to_owned()]),
+            retained_advertisers: vec!["9".to_owned()],
+            schema_version: Some(table_schema_version(&self::table(table))),
+            currency: Some("USD".to_owned()),
+            timezone: Some("UTC".to_owned()),
+            confirmed_at: None,
             without_advertisers: vec!["9".to_owned()],
             differences: Vec::new(),
             history: Vec::new(),
@@ -207,7 +223,9 @@ fn a_rebuild_of_a_lost_ledger_equals_the_original_for_reports_and_entities() {
     assert_eq!((rebuilt.kept, rebuilt.dropped), (0, Vec::new()));
     assert_eq!(output.records(), original);
     assert_eq!(output.verify(), []);
-    Ledger::open(&output.store).expect("usable");
+    let ledger = Ledger::open(&output.store).expect("usable");
+    let conventions = (ledger.output_id(), ledger.currency(), ledger.timezone());
+    assert_eq!(conventions, (OUTPUT_ID, Some("USD"), Some("UTC")));
 }
 
 #[test]

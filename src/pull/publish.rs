@@ -19,7 +19,7 @@ use crate::table::entity::{EntityError, Resource, entity_batch};
 use crate::table::footer;
 use crate::table::numeric::format_numeric;
 use crate::table::order::KeyOrder;
-use crate::table::parquet::{Provenance, WriteError, write_batches, write_rows};
+use crate::table::parquet::{Provenance, WriteError, table_schema_version, write_batches, write_rows};
 use crate::table::partitions::{Partition, Partitions};
 use crate::table::read_back;
 
@@ -79,7 +79,12 @@ struct Publisher {
     run_id: String,
     api_version: String,
     parameters: Vec<(String, String)>,
+    advertisers: Vec<String>,
+    retained_advertisers: Vec<String>,
     without_advertisers: Vec<String>,
+    schema_version: String,
+    currency: String,
+    timezone: String,
     as_of: NaiveDate,
     lookback_days: u32,
 }
@@ -88,7 +93,10 @@ impl Publisher {
     fn new(run: &Run, table: &Arc<Table>) -> Self {
         let settings = &run.settings;
         let without_advertisers: Vec<String> = run.roster.excluded_from(table.endpoint).into_iter().collect();
+        let mut advertisers = run.roster.advertisers_of(table.endpoint);
+        advertisers.sort();
         let parameters = vec![
+            (footer::OUTPUT_ID, run.output.ledger().output_id().to_owned()),
             (footer::CURRENCY, settings.currency.clone()),
             (footer::TIMEZONE, settings.timezone.name().to_owned()),
             (footer::AS_OF, settings.as_of.to_string()),
@@ -98,7 +106,12 @@ impl Publisher {
             run_id: run.id.clone(),
             api_version: run.api_version.clone(),
             parameters: parameters.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            advertisers,
+            retained_advertisers: Vec::new(),
             without_advertisers,
+            schema_version: table_schema_version(table),
+            currency: settings.currency.clone(),
+            timezone: settings.timezone.name().to_owned(),
             as_of: settings.as_of,
             lookback_days: table.lookback_days.unwrap_or(settings.lookback_days),
         }
@@ -109,13 +122,20 @@ impl Publisher {
         let mut publisher = self.clone();
         let missing: BTreeSet<&String> = self.without_advertisers.iter().chain(advertisers).collect();
         publisher.without_advertisers = missing.into_iter().cloned().collect();
+        publisher.retained_advertisers = advertisers.iter().cloned().collect();
         publisher
     }
 
     fn provenance(&self, pulled_at: DateTime<Utc>, calls: u64) -> Provenance {
         let mut parameters = self.parameters.clone();
-        if !self.without_advertisers.is_empty() {
-            parameters.push((footer::WITHOUT_ADVERTISERS.to_owned(), self.without_advertisers.join(",")));
+        parameters.push((footer::ADVERTISERS.to_owned(), self.advertisers.join(",")));
+        for (key, advertisers) in [
+            (footer::RETAINED_ADVERTISERS, &self.retained_advertisers),
+            (footer::WITHOUT_ADVERTISERS, &self.without_advertisers),
+        ] {
+            if !advertisers.is_empty() {
+                parameters.push((key.to_owned(), advertisers.join(",")));
+            }
         }
         parameters.push((footer::CALLS.to_owned(), calls.to_string()));
         Provenance { api_version: self.api_version.clone(), run_id: self.run_id.clone(), pulled_at, parameters }
@@ -141,6 +161,12 @@ impl Publisher {
             pulled_at,
             calls,
             status: if is_provisional { PartitionStatus::Provisional } else { PartitionStatus::Final },
+            advertisers: Some(self.advertisers.clone()),
+            retained_advertisers: self.retained_advertisers.clone(),
+            schema_version: Some(self.schema_version.clone()),
+            currency: Some(self.currency.clone()),
+            timezone: Some(self.timezone.clone()),
+            confirmed_at: None,
             without_advertisers: self.without_advertisers.clone(),
             differences: Vec::new(),
             history: Vec::new(),

@@ -25,6 +25,14 @@ pub const CURRENCY: &str = "criteo_source.currency";
 pub const TIMEZONE: &str = "criteo_source.timezone";
 /// Footer key: calls of the request the rows came from.
 pub const CALLS: &str = "criteo_source.calls";
+/// Footer key: the identity of the output.
+pub const OUTPUT_ID: &str = "criteo_source.output_id";
+/// Footer key: a fingerprint of the columns.
+pub const SCHEMA_VERSION: &str = "criteo_source.schema_version";
+/// Footer key: advertisers whose rows were requested and answered for, separated by commas.
+pub const ADVERTISERS: &str = "criteo_source.advertisers";
+/// Footer key: advertisers whose rows are those of an earlier pull, separated by commas; absent when there are none.
+pub const RETAINED_ADVERTISERS: &str = "criteo_source.retained_advertisers";
 /// Footer key: advertisers that could not be asked for, separated by commas; absent when there are none. Their rows are
 /// not in the file, or those of an earlier pull.
 pub const WITHOUT_ADVERTISERS: &str = "criteo_source.without_advertisers";
