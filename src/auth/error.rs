@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::token::TokenError;
 use crate::http::SendError;
 use crate::secret::SecretFileError;
 
@@ -48,15 +49,6 @@ pub enum AuthError {
 }
 
 impl AuthError {
-    /// Whether a person has to change something: the credentials, the consent, or a file.
-    pub fn is_permanent(&self) -> bool {
-        match self {
-            Self::Refused { .. } | Self::Answer { .. } | Self::NotLoggedIn { .. } | Self::Store { .. } => true,
-            Self::Unavailable { source } => !source.is_unavailable(),
-            Self::DeadlinePassed => false,
-        }
-    }
-
     /// The error of a failed call to the token endpoint. OAuth's `error` decides, not the status: Criteo answers a
     /// wrong secret with 401, others with 400 (Criteo docs, page Authentication; Criteo's SDK tests).
     pub(super) fn from_send(source: SendError) -> Self {
@@ -67,6 +59,20 @@ impl AuthError {
             }
             _ => Self::Unavailable { source: Arc::new(source) },
         }
+    }
+}
+
+impl TokenError for AuthError {
+    fn is_permanent(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Answer { .. } | Self::NotLoggedIn { .. } | Self::Store { .. } => true,
+            Self::Unavailable { source } => !source.is_unavailable(),
+            Self::DeadlinePassed => false,
+        }
+    }
+
+    fn deadline_passed() -> Self {
+        Self::DeadlinePassed
     }
 }
 

@@ -80,6 +80,14 @@ impl Grant {
 }
 
 impl Grant {
+    /// Whether what is sent may be worthless afterwards, so that the answer must not be missed.
+    fn is_used_up(&self) -> bool {
+        match self {
+            Self::ClientCredentials => false,
+            Self::RefreshToken(_) | Self::AuthorizationCode { .. } => true,
+        }
+    }
+
     fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         let (first, second) = match self {
             Self::ClientCredentials => (None, None),
@@ -116,6 +124,7 @@ impl TokenEndpoint {
         request.quota = Some(Arc::clone(&self.quota));
         request.deadline = deadline;
         request.sensitive = true;
+        request.runs_to_its_end = grant.is_used_up();
         let body = self.client.send(&request, async |response| {
             let body = response.bytes_limited(MAX_ANSWER_BYTES).await?;
             // A body cut short, or a gateway's page, is no verdict on the credentials. Nothing of it is quoted.

@@ -6,6 +6,7 @@
 
 mod credentials_file;
 mod error;
+mod exchange;
 mod grant;
 mod refresh_store;
 mod token;
@@ -14,6 +15,7 @@ mod token;
 pub(crate) use credentials_file::parse as parse_credentials;
 pub use credentials_file::{CredentialsFileError, read_credentials_file};
 pub use error::AuthError;
+pub use exchange::finish_exchanges;
 pub use grant::{ClientCredentials, Grant, TokenAnswer, TokenEndpoint};
 pub use refresh_store::{FileRefreshTokenStore, MemoryRefreshTokenStore, RefreshTokenStore};
-pub use token::{IssuedToken, TokenCache};
+pub use token::{IssuedToken, TokenCache, TokenError};

@@ -1,7 +1,7 @@
 //! One access token, shared by all requests: renewed before it gets old, fetched by one request at a time.
 //!
-//! The cache knows nothing of Criteo; how a token is fetched is a closure. It keeps no token that was refused, and does
-//! not ask again and again with credentials that were refused.
+//! The cache knows no server; how a token is fetched is a closure, with an error of its own. It keeps no token that was
+//! refused, and does not ask again and again with credentials that were refused.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use tracing::{error, info, warn};
 
 use super::error::AuthError;
+use super::exchange;
 use super::grant::{Grant, TokenEndpoint};
 use super::refresh_store::RefreshTokenStore;
 use crate::clock::{Clock, Deadline};
@@ -35,21 +36,31 @@ pub struct IssuedToken {
     pub lifetime: Duration,
 }
 
-type Fetch = dyn Fn(Deadline) -> BoxFuture<'static, Result<IssuedToken, AuthError>> + Send + Sync;
+/// What the cache has to know of the error of its fetches.
+pub trait TokenError: std::error::Error + Clone + Send + Sync + 'static {
+    /// Whether a person has to change something before a fetch can succeed.
+    fn is_permanent(&self) -> bool;
 
-/// Keeps one token fresh.
-pub struct TokenCache {
-    clock: Clock,
-    fetch: Box<Fetch>,
-    cached: RwLock<Cached>,
-    /// Held by whoever fetches.
-    refresh: tokio::sync::Mutex<()>,
+    /// The deadline passed before there was a token.
+    fn deadline_passed() -> Self;
 }
 
-#[derive(Default)]
-struct Cached {
+type Fetch<E> = dyn Fn(Deadline) -> BoxFuture<'static, Result<IssuedToken, E>> + Send + Sync;
+
+/// Keeps one token fresh.
+pub struct TokenCache<E: TokenError = AuthError>(Arc<Inner<E>>);
+
+struct Inner<E> {
+    clock: Clock,
+    fetch: Box<Fetch<E>>,
+    cached: RwLock<Cached<E>>,
+    /// Held by whoever fetches.
+    refresh: Arc<tokio::sync::Mutex<()>>,
+}
+
+struct Cached<E> {
     token: Option<Token>,
-    refused: Option<(AuthError, Duration)>,
+    refused: Option<(E, Duration)>,
     fetched_at: Option<Duration>,
 }
 
@@ -58,16 +69,7 @@ struct Token {
     use_until: Duration,
 }
 
-impl TokenCache {
-    /// A cache that fetches with `fetch`, which must end by the deadline it is given.
-    pub fn new<F>(clock: Clock, fetch: F) -> Arc<Self>
-    where
-        F: Fn(Deadline) -> BoxFuture<'static, Result<IssuedToken, AuthError>> + Send + Sync + 'static,
-    {
-        let fetch = Box::new(fetch);
-        Arc::new(Self { clock, fetch, cached: RwLock::default(), refresh: tokio::sync::Mutex::new(()) })
-    }
-
+impl TokenCache<AuthError> {
     /// Tokens of an application that acts for itself.
     pub fn client_credentials(endpoint: TokenEndpoint) -> Arc<Self> {
         Self::new(endpoint.client().clock().clone(), move |deadline| {
@@ -86,25 +88,51 @@ impl TokenCache {
             refresh(endpoint.clone(), Arc::clone(&store), deadline).boxed()
         })
     }
+}
 
-    /// The token, fetched if the one at hand is missing, refused or old.
-    pub async fn get(&self, deadline: Deadline) -> Result<Bearer, AuthError> {
-        if let Some(known) = self.known() {
-            return known;
-        }
-        let waiting = self.clock.within(deadline, self.refresh.lock());
-        let _fetching = waiting.await.map_err(|_| AuthError::DeadlinePassed)?;
-        // Somebody else may have fetched it while this one waited.
-        if let Some(known) = self.known() {
-            return known;
-        }
-        self.pause().await;
-        let asked_at = self.clock.elapsed();
-        let fetched = (self.fetch)(deadline).await;
-        self.keep(asked_at, fetched)
+impl<E: TokenError> TokenCache<E> {
+    /// A cache that fetches with `fetch`, which must end by the deadline it is given, or soon after.
+    pub fn new<F>(clock: Clock, fetch: F) -> Arc<Self>
+    where
+        F: Fn(Deadline) -> BoxFuture<'static, Result<IssuedToken, E>> + Send + Sync + 'static,
+    {
+        let cached = RwLock::new(Cached { token: None, refused: None, fetched_at: None });
+        Arc::new(Self(Arc::new(Inner { clock, fetch: Box::new(fetch), cached, refresh: Arc::default() })))
     }
 
-    fn known(&self) -> Option<Result<Bearer, AuthError>> {
+    /// The token, fetched if the one at hand is missing, refused or old.
+    ///
+    /// A fetch runs to its end and its token is kept, also when the request that wanted it is cancelled or its deadline
+    /// passes: what was exchanged for the token may be gone.
+    pub async fn get(&self, deadline: Deadline) -> Result<Bearer, E> {
+        if let Some(known) = self.0.known() {
+            return known;
+        }
+        let waiting = self.0.clock.within(deadline, Arc::clone(&self.0.refresh).lock_owned());
+        let fetching = waiting.await.map_err(|_| E::deadline_passed())?;
+        // Somebody else may have fetched it while this one waited.
+        if let Some(known) = self.0.known() {
+            return known;
+        }
+        let inner = Arc::clone(&self.0);
+        let task = tokio::spawn(async move {
+            let _fetching = fetching;
+            inner.pause().await;
+            let asked_at = inner.clock.elapsed();
+            let fetched = (inner.fetch)(deadline).await;
+            inner.keep(asked_at, fetched)
+        });
+        match self.0.clock.within(deadline, task).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is being shut down, or the deadline has passed.
+            Ok(Err(_)) | Err(_) => Err(E::deadline_passed()),
+        }
+    }
+}
+
+impl<E: TokenError> Inner<E> {
+    fn known(&self) -> Option<Result<Bearer, E>> {
         let now = self.clock.elapsed();
         let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((error, _)) = cached.refused.as_ref().filter(|(_, until)| now < *until) {
@@ -124,7 +152,7 @@ impl TokenCache {
         }
     }
 
-    fn keep(&self, asked_at: Duration, fetched: Result<IssuedToken, AuthError>) -> Result<Bearer, AuthError> {
+    fn keep(&self, asked_at: Duration, fetched: Result<IssuedToken, E>) -> Result<Bearer, E> {
         let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.elapsed();
         cached.fetched_at = Some(now);
@@ -132,7 +160,8 @@ impl TokenCache {
             Ok(IssuedToken { token, lifetime }) => {
                 let bearer = Bearer::new(token);
                 let use_until = asked_at + lifetime.saturating_sub(MIN_REMAINING.min(lifetime / 10));
-                *cached = Cached { token: Some(Token { bearer: bearer.clone(), use_until }), refused: None, ..*cached };
+                cached.token = Some(Token { bearer: bearer.clone(), use_until });
+                cached.refused = None;
                 Ok(bearer)
             }
             Err(error) => {
@@ -150,6 +179,7 @@ async fn refresh(
 ) -> Result<IssuedToken, AuthError> {
     let stored = store.load().map_err(|source| AuthError::Store { source: Arc::new(source) })?;
     let current = stored.ok_or_else(|| AuthError::NotLoggedIn { place: store.place() })?;
+    let _under_way = exchange::begin();
     let answer = endpoint.request(&Grant::RefreshToken(current), deadline).await?;
     if let Some(rotated) = &answer.refresh_token {
         match store.save(rotated) {
@@ -168,13 +198,13 @@ async fn refresh(
     Ok(IssuedToken { token: answer.access_token, lifetime: answer.lifetime })
 }
 
-impl BearerSource for TokenCache {
+impl<E: TokenError> BearerSource for TokenCache<E> {
     fn bearer(&self, deadline: Deadline) -> BoxFuture<'_, Result<Bearer, BearerError>> {
         async move { self.get(deadline).await.map_err(BearerError::from) }.boxed()
     }
 
     fn reject(&self, bearer: &Bearer) -> bool {
-        let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.0.cached.write().unwrap_or_else(PoisonError::into_inner);
         // Another request may have dropped it, or fetched a new one, since this one was sent.
         let is_current = cached.token.as_ref().is_some_and(|token| token.bearer.is(bearer));
         if is_current {
@@ -184,7 +214,7 @@ impl BearerSource for TokenCache {
     }
 }
 
-impl fmt::Debug for TokenCache {
+impl<E: TokenError> fmt::Debug for TokenCache<E> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("TokenCache").finish_non_exhaustive()
     }

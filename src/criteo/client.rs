@@ -143,7 +143,7 @@ fn classify(error: &SendError) -> FetchErrorKind {
             {
                 FetchErrorKind::Unavailable
             }
-            Some(error) if !error.is_permanent() => FetchErrorKind::Unavailable,
+            Some(error) if !crate::auth::TokenError::is_permanent(error) => FetchErrorKind::Unavailable,
             _ => FetchErrorKind::Credentials,
         },
         SendError::DeadlinePassed { .. } => FetchErrorKind::DeadlinePassed,

@@ -11,7 +11,6 @@ use tracing::{debug, info, warn};
 
 use super::bearer::Bearer;
 use super::error::{Failure, HttpError, SendError};
-use super::problem::Problem;
 use super::quota::{self, Permit};
 use super::request::Request;
 use super::response::{ReadError, Response};
@@ -118,7 +117,7 @@ impl HttpClient {
 
     /// Sends a request until it is answered and read, refused for good, or given up.
     ///
-    /// `read` consumes the whole body of a 2xx answer; its errors say whether repeating may help, and a body that
+    /// `read` consumes the whole body of an answer with a 2xx status, or another that the request accepts; its errors say whether repeating may help, and a body that
     /// breaks off repeats the whole request, so `read` must not have effects of its own before it succeeds. Dropping
     /// the future aborts the request.
     pub async fn send<T, F, Fut>(&self, request: &Request, read: F) -> Result<T, SendError>
@@ -130,7 +129,8 @@ impl HttpClient {
         let client = self.client_for(request)?;
         let mut run = Run::new(self, request);
         loop {
-            let outcome = self.0.clock.within(request.deadline, run.attempt(&client, &read)).await;
+            let limit = if request.runs_to_its_end { Deadline::never() } else { request.deadline };
+            let outcome = self.0.clock.within(limit, run.attempt(&client, &read)).await;
             match outcome.unwrap_or_else(|_| Err(Setback::Stop(run.deadline_passed(None)))) {
                 Ok(value) => return Ok(value),
                 Err(Setback::Stop(error)) => return Err(error),
@@ -247,7 +247,7 @@ impl<'a> Run<'a> {
         if let Some(bearer) = self.bearer.as_ref().filter(|_| sent.status() != StatusCode::UNAUTHORIZED) {
             bearer.accept();
         }
-        if !sent.status().is_success() {
+        if !self.request.accepts(sent.status()) {
             return Err(self.refusal(sent).await);
         }
         read(Response::new(sent)).await.map_err(|error| Failure::Body(error).into())
@@ -296,12 +296,13 @@ impl<'a> Run<'a> {
             return Setback::Stop(SendError::Redirected { what: self.request.what.clone(), status, host });
         }
         let body = Response::new(response).beginning(MAX_PROBLEM_BYTES).await;
-        let mut problem = Problem::parse(status, &headers, &body);
+        let mut problem = (self.request.problem)(status, &headers, &body);
         if self.request.sensitive {
             problem = problem.without_excerpt();
         }
         let retry_after = self.asked_wait(status, &headers);
-        Failure::Status { status, problem: Box::new(problem), retry_after }.into()
+        let transient = (self.request.transient)(status, &problem);
+        Failure::Status { status, problem: Box::new(problem), retry_after, transient }.into()
     }
 
     /// How long the server asks to wait: Criteo names the reset of its limit (Criteo docs, page Rate limits), others

@@ -29,6 +29,8 @@ pub enum Failure {
         problem: Box<Problem>,
         /// How long the server asked to wait.
         retry_after: Option<Duration>,
+        /// The request says that this is worth repeating, whatever the status.
+        transient: bool,
     },
     /// There was no answer: no connection, a broken one, or silence.
     Transport {

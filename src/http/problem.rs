@@ -3,7 +3,8 @@
 //! Criteo answers errors with `{"errors": [{traceId, type, code, instance, title, detail}]}`, where any field may be
 //! missing, empty or null and older entries say `traceIdentifier` (Criteo docs, page API error types); the token
 //! endpoint answers with OAuth's `{"error", "error_description"}` (RFC 6749, section 5.2); a gateway in between
-//! answers with HTML or nothing. All three become a [`Problem`]. What to do about it is decided elsewhere.
+//! answers with HTML or nothing. Google's APIs wrap theirs in `{"error": {…}}` ([`Problem::of_google`]). All of them
+//! become a [`Problem`]; a request says which reader its server needs. What to do about it is decided elsewhere.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,6 +21,9 @@ const MAX_EXCERPT_CHARS: usize = 200;
 const MAX_ENTRIES: usize = 10;
 /// Longest field that is kept, in characters: a server's prose is an error message, not a document.
 const MAX_FIELD_CHARS: usize = 500;
+
+/// How the body of an answer with an error status becomes a [`Problem`].
+pub type ProblemReader = fn(StatusCode, &HeaderMap, &[u8]) -> Problem;
 
 /// What an answer with an error status said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +61,33 @@ impl Problem {
             problem.excerpt = Some(excerpt(status, headers, body));
         }
         problem
+    }
+
+    /// Reads an error body of Google's APIs (Google Cloud docs, page Errors of the APIs):
+    /// `{"error": {"code": 403, "status": "PERMISSION_DENIED", "message": …, "errors": [{"reason", "message"}]}}`, where
+    /// the first reason is the most exact code. Anything else is read as by [`Problem::parse`], which knows OAuth's form.
+    pub fn of_google(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let document = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        // A streamed or batched answer is a list of one.
+        let document = document.get(0).unwrap_or(&document);
+        let error = document.get("error").and_then(Value::as_object);
+        let entry = error.and_then(|error| {
+            let reason = error.get("errors").and_then(|errors| errors.get(0)).and_then(|first| first.get("reason"));
+            let status = text(error.get("status"));
+            let code = text(reason).or_else(|| status.clone());
+            let entry =
+                ProblemEntry { kind: status, code, title: text(error.get("message")), ..ProblemEntry::default() };
+            Some(entry).filter(ProblemEntry::says_something)
+        });
+        match entry {
+            Some(entry) => Self { entries: vec![entry], ..Self::default() },
+            None => Self::parse(status, headers, body),
+        }
+    }
+
+    /// A problem as a reader of another server's bodies found it.
+    pub fn of_entries(entries: impl IntoIterator<Item = ProblemEntry>) -> Self {
+        Self { entries: entries.into_iter().take(MAX_ENTRIES).collect(), ..Self::default() }
     }
 
     fn from_document(document: &serde_json::Map<String, Value>) -> Self {
@@ -251,6 +282,26 @@ mod tests {
         assert_eq!(problem.oauth_error(), Some(("invalid_client", "no such client")));
         assert_eq!(problem.code(), Some("invalid_client"));
         assert_eq!(problem.to_string(), "invalid_client: no such client");
+    }
+
+    #[test]
+    fn googles_error_is_read_with_its_reason_and_anything_else_as_usual() {
+        let google = |body: &str| Problem::of_google(StatusCode::FORBIDDEN, &HeaderMap::new(), body.as_bytes());
+        // BigQuery's answer to a job in a project that the account may not use, shortened.
+        let refusal = r#"{"error":{"code":403,"message":"Access Denied: Project p","status":"PERMISSION_DENIED",
+            "errors":[{"message":"Access Denied: Project p","domain":"global","reason":"accessDenied"}]}}"#;
+        for body in [refusal.to_owned(), format!("[{refusal}]")] {
+            let problem = google(&body);
+            assert_eq!(problem.code(), Some("accessDenied"));
+            let shown = "Access Denied: Project p (code `accessDenied`, type `PERMISSION_DENIED`)";
+            assert_eq!(problem.to_string(), shown);
+        }
+        let newer = google(r#"{"error":{"code":404,"message":"Not found.","status":"NOT_FOUND","details":[]}}"#);
+        assert_eq!(newer.code(), Some("NOT_FOUND"));
+        let oauth = google(r#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#);
+        assert_eq!(oauth.oauth_error(), Some(("invalid_grant", "Invalid JWT Signature.")));
+        assert!(google("<html>").to_string().contains("no error document"));
+        assert!(google(r#"{"error":{}}"#).to_string().contains("no error document"));
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
-use reqwest::{Method, Url};
+use reqwest::{Method, StatusCode, Url};
 
 use super::bearer::BearerSource;
+use super::problem::{Problem, ProblemReader};
 use super::quota::Quota;
 use crate::clock::Deadline;
 use crate::secret::{ExposeSecret, SecretString};
@@ -65,6 +66,15 @@ pub struct Request {
     pub what: String,
     /// The answer may hold secrets: nothing of it is quoted in errors but a well-formed error description.
     pub sensitive: bool,
+    /// An attempt that was begun is not cut off by the deadline: its answer must not be missed.
+    pub runs_to_its_end: bool,
+    /// Statuses besides the 2xx that are answers, to be read like one: 308 of a resumable upload, 404 of a lookup.
+    pub accepted: &'static [StatusCode],
+    /// How this server explains an error.
+    pub problem: ProblemReader,
+    /// Errors of this server that are worth repeating although their status does not say so, such as a 403 of Google's
+    /// with the reason `rateLimitExceeded`.
+    pub transient: fn(StatusCode, &Problem) -> bool,
 }
 
 impl Request {
@@ -80,7 +90,16 @@ impl Request {
             deadline: Deadline::never(),
             what: what.into(),
             sensitive: false,
+            runs_to_its_end: false,
+            accepted: &[],
+            problem: Problem::parse,
+            transient: |_, _| false,
         }
+    }
+
+    /// Whether an answer with this status is for the reader, and not an error.
+    pub(super) fn accepts(&self, status: StatusCode) -> bool {
+        status.is_success() || self.accepted.contains(&status)
     }
 
     /// A `GET`.

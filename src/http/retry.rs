@@ -21,7 +21,7 @@ use super::tls::tls_problem;
 /// How often a request is repeated, and how long the pauses are.
 ///
 /// Repeated are: connections that fail to open, break, or time out; bodies that end early or do not decompress;
-/// the statuses 408, 425, 429 and 5xx. Final are: certificates that do not check out, servers that do not speak TLS,
+/// the statuses 408, 425, 429 and 5xx, and what the request itself calls transient. Final are: certificates that do not check out, servers that do not speak TLS,
 /// addresses that make no sense, and every other status from 400 up. A 401 is repeated once with a new token, outside this count.
 ///
 /// The pauses follow Criteo's advice (Criteo docs, page Rate limits: 1, 2, 4, … seconds after a 429; longer ones
@@ -173,7 +173,10 @@ pub(super) enum Verdict {
 /// Whether repeating may help.
 pub(super) fn judge(failure: &Failure) -> Verdict {
     let repeats = match failure {
-        Failure::Status { status, .. } => return judge_status(*status),
+        Failure::Status { status, transient, .. } => match judge_status(*status) {
+            Verdict::Final if *transient => true,
+            verdict => return verdict,
+        },
         Failure::Body(error) => error.is_retryable(),
         Failure::Transport { error, .. } => !error.is_builder() && !error.is_redirect() && tls_problem(error).is_none(),
     };
@@ -244,8 +247,13 @@ mod tests {
             (504, Verdict::Repeat(Pace::Unavailable)),
         ] {
             let status = StatusCode::from_u16(code).expect("a status");
-            let failure = Failure::Status { status, problem: Box::new(Problem::default()), retry_after: None };
-            assert_eq!(judge(&failure), expected, "{code}");
+            let failed = |transient| {
+                let problem = Box::new(Problem::default());
+                judge(&Failure::Status { status, problem, retry_after: None, transient })
+            };
+            assert_eq!(failed(false), expected, "{code}");
+            let transient = if expected == Verdict::Final { Verdict::Repeat(Pace::Usual) } else { expected };
+            assert_eq!(failed(true), transient, "{code}");
         }
         assert_eq!(judge(&Failure::Body(ReadError::retry("short"))), Verdict::Repeat(Pace::Usual));
         assert_eq!(judge(&Failure::Body(ReadError::fatal("unknown shape"))), Verdict::Final);

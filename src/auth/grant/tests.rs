@@ -3,7 +3,7 @@
 use chrono::DateTime;
 
 use super::*;
-use crate::auth::{MemoryRefreshTokenStore, RefreshTokenStore, TokenCache};
+use crate::auth::{MemoryRefreshTokenStore, RefreshTokenStore, TokenCache, TokenError as _};
 use crate::clock::Clock;
 use crate::http::script::{Act, Script};
 use crate::http::{HttpOptions, RetryPolicy};

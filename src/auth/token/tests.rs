@@ -101,3 +101,38 @@ async fn a_deadline_ends_the_wait_for_somebody_elses_fetch() {
     let (first, second) = tokio::join!(get(&cache), cache.get(deadline));
     assert!(matches!(second, Err(AuthError::DeadlinePassed)) && !format!("{cache:?} {first:?}").contains("t0"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_is_finished_and_kept_when_whoever_wanted_the_token_is_cancelled() {
+    let (clock, fetches, cache) = cache(living(900));
+    let half_a_second = Deadline::after(&clock, Duration::from_millis(500));
+    assert!(clock.within(half_a_second, get(&cache)).await.is_err(), "the request was dropped in the middle");
+    let bearer = get(&cache).await;
+    assert_eq!(fetches.load(Ordering::SeqCst), 1, "the fetch under way was not repeated");
+    let late = Deadline::after(&clock, Duration::ZERO);
+    assert!(cache.reject(&bearer) && matches!(cache.get(late).await, Err(AuthError::DeadlinePassed)));
+    assert!(!get(&cache).await.is(&bearer));
+    assert_eq!(fetches.load(Ordering::SeqCst), 2, "nor was the one whose deadline passed");
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another server's error")]
+struct Other;
+
+impl TokenError for Other {
+    fn is_permanent(&self) -> bool {
+        true
+    }
+
+    fn deadline_passed() -> Self {
+        Self
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_of_another_server_have_an_error_of_their_own() {
+    let cache: Arc<TokenCache<Other>> = TokenCache::new(Clock::system(), |_| async { Err(Other) }.boxed());
+    assert_eq!(cache.get(Deadline::never()).await.expect_err("no token"), Other);
+    let error = cache.bearer(Deadline::never()).await.expect_err("no token");
+    assert!(error.downcast_ref::<Other>().is_some());
+}

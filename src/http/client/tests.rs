@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::http::script::{Act, Script};
-use crate::http::{BearerError, BearerSource, Quota, RandomSource};
+use crate::http::{BearerError, BearerSource, Problem, Quota, RandomSource};
 use crate::secret::SecretString;
 
 const RATE_LIMITED: &str = r#"{"errors":[{"code":"too-many-requests","title":"slow down","traceId":"t1"}]}"#;
@@ -342,4 +342,37 @@ async fn a_sensitive_answer_is_not_quoted() {
     let error = fetch(&client(), &request).await.expect_err("refused");
     assert_eq!(told(&error), "a token: the server answered 400 Bad Request: no explanation");
     assert!(!format!("{error:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_request_says_which_statuses_besides_success_are_answers() {
+    // A resumable upload: 308 without an address, and how much has arrived.
+    let script = Script::start(vec![Act::answer(308, &["range: bytes=0-99"], ""), Act::answer(404, &[], "none")]).await;
+    let client = client();
+    let accepted = &[StatusCode::PERMANENT_REDIRECT, StatusCode::NOT_FOUND];
+    let request = Request { accepted, ..Request::get(script.url("/upload"), "the upload") };
+    let read = async |response: Response| {
+        let range = response.headers().get("range").map(|range| range.to_str().expect("text").to_owned());
+        Ok((response.status().as_u16(), range, response.bytes_limited(100).await?))
+    };
+    let range = Some("bytes=0-99".to_owned());
+    assert_eq!(client.send(&request, read).await.expect("an answer"), (308, range, Bytes::new()));
+    assert_eq!(client.send(&request, read).await.expect("an answer"), (404, None, Bytes::from("none")));
+    let strict = Request::get(script.url("/upload"), "the upload");
+    assert!(matches!(client.send(&strict, read).await, Err(SendError::Refused { .. })));
+}
+
+#[tokio::test]
+async fn a_request_says_how_its_server_explains_errors_and_which_are_transient() {
+    let body = r#"{"error":{"code":403,"message":"Too fast.","errors":[{"reason":"rateLimitExceeded"}]}}"#;
+    let script = Script::start(vec![Act::answer(403, &[], body), ok()]).await;
+    let client = client();
+    let mut request = Request::get(script.url("/jobs"), "the job");
+    request.problem = Problem::of_google;
+    request.transient = |_, problem| problem.code() == Some("rateLimitExceeded");
+    assert_eq!(fetch(&client, &request).await.expect("the second attempt"), "fine");
+    let script = Script::start(vec![Act::answer(403, &[], body.replace("rateLimit", "quota"))]).await;
+    let error = fetch(&client, &Request { url: script.url("/jobs"), ..request }).await.expect_err("final");
+    assert!(told(&error).contains("Too fast (code `quotaExceeded`)"), "{}", told(&error));
+    assert_eq!(script.requests().len(), 1);
 }
