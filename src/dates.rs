@@ -116,29 +116,6 @@ pub fn parse_date(text: &str) -> Result<NaiveDate, NotADate> {
     date.ok_or_else(|| NotADate(text.to_owned()))
 }
 
-/// The days a scheduled pull is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PullDays {
-    /// From the start date to yesterday: a day of these that was never pulled is missing.
-    pub due: DateRange,
-    /// The part of `due` that is read again although it was pulled; `None` without look-back.
-    pub lookback: Option<DateRange>,
-}
-
-/// What a pull on `as_of` (today, in the report zone) is about: the last day is yesterday, since today is not over; the
-/// look-back is the last `lookback_days` days ending yesterday, never before `start_date`. `None` when no day is due.
-pub fn pull_days(as_of: NaiveDate, start_date: NaiveDate, lookback_days: u32) -> Option<PullDays> {
-    let due = DateRange::new(start_date, as_of.pred_opt()?)?;
-    let lookback_from = as_of.checked_sub_days(Days::new(lookback_days.into())).unwrap_or(NaiveDate::MIN);
-    Some(PullDays { due, lookback: due.clamp_start(lookback_from) })
-}
-
-/// Whether a pull on `as_of` leaves `day` to a later one: younger than the look-back, whose oldest day is read for the
-/// last time.
-pub fn is_provisional(day: NaiveDate, as_of: NaiveDate, lookback_days: u32) -> bool {
-    (as_of - day).num_days() < i64::from(lookback_days)
-}
-
 /// The same day `months` months earlier, or the last day of that month where it is shorter.
 pub fn months_before(date: NaiveDate, months: u32) -> NaiveDate {
     date.checked_sub_months(Months::new(months)).unwrap_or(NaiveDate::MIN)
@@ -248,29 +225,6 @@ mod tests {
         fn clamping_the_start_drops_exactly_the_earlier_days(range in any_range(), earliest in any_day()) {
             let kept: Vec<_> = range.days().filter(|day| *day >= earliest).collect();
             prop_assert_eq!(range.clamp_start(earliest).map_or(Vec::new(), |range| range.days().collect()), kept);
-        }
-
-        #[test]
-        fn look_back_ends_yesterday_and_never_passes_the_start_date(
-            as_of in any_day(), start in any_day(), lookback_days in 0_u32..800,
-        ) {
-            match pull_days(as_of, start, lookback_days) {
-                None => prop_assert!(start >= as_of),
-                Some(PullDays { due, lookback }) => {
-                    prop_assert_eq!((due.from(), due.to()), (start, as_of.pred_opt().unwrap()));
-                    let wanted = u64::from(lookback_days).min(due.len_days());
-                    prop_assert_eq!(lookback.map_or(0, |range| range.len_days()), wanted);
-                    prop_assert!(lookback.is_none_or(|range| range.to() == due.to() && range.from() >= start));
-                }
-            }
-        }
-
-        #[test]
-        fn the_seam_between_two_daily_pulls_is_gapless(start in any_day(), runs in 1_u64..100) {
-            // Whatever was due yesterday, today's pull is due the same days and exactly one more.
-            let before = pull_days(start + Days::new(runs), start, 30).unwrap().due;
-            let after = pull_days(start + Days::new(runs + 1), start, 30).unwrap().due;
-            prop_assert_eq!(after.clamp_start(before.to().succ_opt().unwrap()), Some(DateRange::single(after.to())));
         }
 
         #[test]

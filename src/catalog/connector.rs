@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::CatalogError;
+use super::{CatalogError, RereadAges};
 
 const FILE: &str = "connectors/criteo/connector.toml";
 
@@ -78,6 +78,131 @@ pub enum EndpointId {
     Coupons,
 }
 
+/// The three reports: each has its own fields and its own request body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// `POST statistics/report`
+    Statistics,
+    /// `POST placements/report`
+    Placements,
+    /// `POST transactions/report`
+    Transactions,
+}
+
+impl Report {
+    /// The report's name in declarations and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Statistics => "statistics",
+            Self::Placements => "placements",
+            Self::Transactions => "transactions",
+        }
+    }
+}
+
+/// How the day of a report's rows is known.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowDay {
+    /// The requested time dimension: `Day` or `Hour`.
+    Dimension,
+    /// A field of every row that is an instant.
+    Instant(String),
+    /// Rows have no date: one day is requested at a time.
+    Requested,
+}
+
+/// Which date of a row the requested range filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DateFilter {
+    /// The row's day.
+    RowDay,
+    /// Not documented: rows of other days may come, and rows of the range may be missing.
+    Undocumented,
+}
+
+/// How one advertiser's day is divided into smaller requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Division {
+    /// Groups of ad sets.
+    AdSet,
+    /// One request per environment.
+    Environment,
+    /// One request per type of event.
+    EventType,
+}
+
+/// How a report's totals by advertiser are requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TotalsBy {
+    /// A range is one request, with a total per day.
+    PerDay,
+    /// A range is one request, with one total for all of its days.
+    PerRange,
+    /// Criteo has no totals of it.
+    None,
+}
+
+/// What is known of a report endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportFacts {
+    /// Which report: its fields and its request body.
+    pub report: Report,
+    /// Whether dimensions and metrics are chosen.
+    pub selectable: bool,
+    /// How a row's day is known.
+    pub row_day: RowDay,
+    /// What the requested dates filter.
+    pub date_filter: DateFilter,
+    /// Age in days of the newest day that the report has; 0 is today.
+    pub newest_age: u32,
+    /// Whether undisclosed rows have to be requested separately.
+    pub has_undisclosed: bool,
+    /// How one advertiser's day is divided when it reaches the row cap, in this order.
+    pub divisions: Vec<Division>,
+    /// How totals are requested.
+    pub totals: TotalsBy,
+}
+
+impl ReportFacts {
+    /// Whether rows carry their day; otherwise each day is a request of its own.
+    pub fn has_day(&self) -> bool {
+        self.row_day != RowDay::Requested
+    }
+}
+
+/// What one request for a list is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListScope {
+    /// Everything the app can see.
+    Account,
+    /// The advertisers named in the body.
+    Search,
+    /// The advertiser in the path.
+    Advertiser,
+    /// The ad set in the path.
+    AdSet,
+}
+
+/// What an endpoint returns.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum EndpointKind {
+    /// Rows of a report.
+    Report(ReportFacts),
+    /// Resources.
+    List {
+        /// What one request is about.
+        per: ListScope,
+    },
+}
+
 /// HTTP method of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -116,6 +241,8 @@ pub struct Endpoint {
     pub scope: Option<String>,
     /// Which rate limit it counts against.
     pub quota: QuotaClass,
+    /// What it returns.
+    pub kind: EndpointKind,
     /// Rows at which a response must be taken as cut, where Criteo documents a number.
     pub row_cap: Option<u64>,
     /// How many months back Criteo keeps data, where it documents a number.
@@ -123,6 +250,24 @@ pub struct Endpoint {
     /// Paging.
     #[serde(default)]
     pub pagination: Pagination,
+}
+
+impl Endpoint {
+    /// What is known of the report; `None` for lists.
+    pub fn report(&self) -> Option<&ReportFacts> {
+        match &self.kind {
+            EndpointKind::Report(facts) => Some(facts),
+            EndpointKind::List { .. } => None,
+        }
+    }
+
+    /// What one request for the list is about; `None` for reports.
+    pub fn list_scope(&self) -> Option<ListScope> {
+        match &self.kind {
+            EndpointKind::Report(_) => None,
+            EndpointKind::List { per } => Some(*per),
+        }
+    }
 }
 
 /// The scope that a job needs.
@@ -135,6 +280,8 @@ pub struct Scope {
     pub name: String,
     /// What the partner portal calls it.
     pub permission: String,
+    /// The list that proves the permission when it is read; `None` where a report does.
+    pub proven_by: Option<EndpointId>,
 }
 
 /// Where a built-in table comes from and whether it is pulled by default.
@@ -149,8 +296,8 @@ pub struct TableDeclaration {
     pub endpoint: EndpointId,
     /// Whether it is pulled without being named.
     pub enabled: bool,
-    /// Days re-read by every `pull`, where the general default does not fit.
-    pub lookback_days: Option<u32>,
+    /// Ages at which a day is read again, where the configuration's `lookback_days` does not fit.
+    pub reread_ages: Option<RereadAges>,
 }
 
 /// The connector's declaration.
@@ -176,6 +323,9 @@ pub struct Connector {
 }
 
 impl Connector {
+    /// The list of advertisers that every run reads first, and that is also a table.
+    pub const PORTFOLIO: EndpointId = EndpointId::AdvertisersMe;
+
     /// The declaration compiled into this program.
     pub fn get() -> &'static Self {
         &CONNECTOR

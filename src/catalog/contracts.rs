@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{CatalogError, Column, ColumnType, Connector, Grain, Mode, Report, TableDeclaration};
+use super::{CatalogError, Column, ColumnType, Connector, DaySource, Grain, Mode, Origin, Parent, TableDeclaration};
 
 /// Columns that many tables share, in `schemas/common.toml`.
 #[derive(Debug, Deserialize)]
@@ -24,28 +24,28 @@ impl CommonColumns {
         toml::from_str(text).map_err(|source| CatalogError::declaration(file, source))
     }
 
-    pub(super) fn day(&self, source: Option<&str>) -> Column {
-        self.day.column("day", source)
+    pub(super) fn day(&self, source: DaySource) -> Column {
+        self.day.column("day", Origin::Day(source))
     }
 
-    pub(super) fn hour(&self) -> Column {
-        self.hour.column("hour", Some("Hour"))
+    pub(super) fn hour(&self, field: &str) -> Column {
+        self.hour.column("hour", Origin::Hour(field.to_owned()))
     }
 
     pub(super) fn snapshot_date(&self) -> Column {
-        self.snapshot_date.column("snapshot_date", None)
+        self.snapshot_date.column("snapshot_date", Origin::SnapshotDate)
     }
 
     pub(super) fn currency(&self) -> Column {
-        self.currency.column("currency", Some("Currency"))
+        self.currency.column("currency", Origin::Currency("Currency".to_owned()))
     }
 
     pub(super) fn extra(&self) -> Column {
-        self.extra.column("_extra", None)
+        self.extra.column("_extra", Origin::Extra)
     }
 
     pub(super) fn pulled_at(&self) -> Column {
-        self.pulled_at.column("_pulled_at", None)
+        self.pulled_at.column("_pulled_at", Origin::PulledAt)
     }
 }
 
@@ -73,11 +73,10 @@ impl Contract {
     /// Reads the contract of a declared table; the endpoint decides which keys the file has.
     pub(super) fn parse(file: &str, text: &str, declaration: &TableDeclaration) -> Result<Self, CatalogError> {
         let error = |source| CatalogError::declaration(file, source);
-        Ok(match Report::of(declaration.endpoint) {
-            Some(Report::Statistics | Report::Placements) => {
-                toml::from_str::<RawReport>(text).map_err(error)?.into_contract()
-            }
-            Some(Report::Transactions) => toml::from_str::<RawFixedReport>(text).map_err(error)?.into_contract(),
+        let report = Connector::get().endpoint(declaration.endpoint).report();
+        Ok(match report.map(|report| report.selectable) {
+            Some(true) => toml::from_str::<RawReport>(text).map_err(error)?.into_contract(),
+            Some(false) => toml::from_str::<RawFixedReport>(text).map_err(error)?.into_contract(),
             None => toml::from_str::<RawEntity>(text).map_err(error)?.into_contract(file)?,
         })
     }
@@ -196,19 +195,19 @@ impl RawEntity {
 #[serde(deny_unknown_fields)]
 struct RawShared {
     #[serde(rename = "type")]
-    column_type: RawType,
+    column_type: ColumnType,
     #[serde(default)]
     mode: Mode,
     description: String,
 }
 
 impl RawShared {
-    fn column(&self, name: &str, source: Option<&str>) -> Column {
+    fn column(&self, name: &str, origin: Origin) -> Column {
         Column {
             name: name.to_owned(),
-            column_type: self.column_type.scalar(),
+            column_type: self.column_type.clone(),
             mode: self.mode,
-            source: source.map(str::to_owned),
+            origin,
             description: self.description.clone(),
             additive: false,
         }
@@ -221,19 +220,29 @@ impl RawShared {
 struct RawAdded {
     name: String,
     #[serde(rename = "type")]
-    column_type: RawType,
+    column_type: ColumnType,
     #[serde(default)]
     mode: Mode,
+    origin: AddedOrigin,
     description: String,
+}
+
+/// What a column that the connector adds is filled with.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AddedOrigin {
+    Disclosed,
 }
 
 impl RawAdded {
     fn into_column(self) -> Column {
         Column {
             name: self.name,
-            column_type: self.column_type.scalar(),
+            column_type: self.column_type,
             mode: self.mode,
-            source: None,
+            origin: match self.origin {
+                AddedOrigin::Disclosed => Origin::Disclosed,
+            },
             description: self.description,
             additive: false,
         }
@@ -246,10 +255,11 @@ impl RawAdded {
 struct RawColumn {
     name: String,
     #[serde(rename = "type")]
-    column_type: RawColumnType,
+    column_type: ColumnType,
     #[serde(default)]
     mode: Mode,
     source: Option<String>,
+    parent: Option<Parent>,
     #[serde(default)]
     personal_data: bool,
     description: String,
@@ -267,10 +277,16 @@ impl RawColumn {
             })
         };
         let column_type = match self.column_type {
-            RawColumnType::Record if fields.is_empty() => return inconsistent("is a record without fields"),
-            RawColumnType::Record => ColumnType::Record(fields),
-            RawColumnType::Scalar(_) if !fields.is_empty() => return inconsistent("has fields but is not a record"),
-            RawColumnType::Scalar(scalar) => scalar.scalar(),
+            ColumnType::Record(_) if fields.is_empty() => return inconsistent("is a record without fields"),
+            ColumnType::Record(_) => ColumnType::Record(fields),
+            _ if !fields.is_empty() => return inconsistent("has fields but is not a record"),
+            scalar => scalar,
+        };
+        let origin = match (self.source, self.parent) {
+            (Some(pointer), None) => Origin::Pointer(pointer),
+            (None, Some(parent)) => Origin::Parent(parent),
+            (None, None) => return inconsistent("has neither `source` nor `parent`"),
+            (Some(_), Some(_)) => return inconsistent("has both `source` and `parent`"),
         };
         if self.personal_data && !self.description.contains("Personal data") {
             return inconsistent("is personal data and its description does not say so");
@@ -279,74 +295,9 @@ impl RawColumn {
             name: self.name,
             column_type,
             mode: self.mode,
-            source: self.source,
+            origin,
             description: self.description,
             additive: false,
         })
-    }
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(from = "RawAnyType")]
-enum RawColumnType {
-    Scalar(RawType),
-    Record,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum RawType {
-    String,
-    Integer,
-    Numeric,
-    Float,
-    Boolean,
-    Date,
-    Timestamp,
-    Json,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum RawAnyType {
-    String,
-    Integer,
-    Numeric,
-    Float,
-    Boolean,
-    Date,
-    Timestamp,
-    Json,
-    Record,
-}
-
-impl From<RawAnyType> for RawColumnType {
-    fn from(any: RawAnyType) -> Self {
-        Self::Scalar(match any {
-            RawAnyType::String => RawType::String,
-            RawAnyType::Integer => RawType::Integer,
-            RawAnyType::Numeric => RawType::Numeric,
-            RawAnyType::Float => RawType::Float,
-            RawAnyType::Boolean => RawType::Boolean,
-            RawAnyType::Date => RawType::Date,
-            RawAnyType::Timestamp => RawType::Timestamp,
-            RawAnyType::Json => RawType::Json,
-            RawAnyType::Record => return Self::Record,
-        })
-    }
-}
-
-impl RawType {
-    fn scalar(self) -> ColumnType {
-        match self {
-            Self::String => ColumnType::String,
-            Self::Integer => ColumnType::Integer,
-            Self::Numeric => ColumnType::Numeric,
-            Self::Float => ColumnType::Float,
-            Self::Boolean => ColumnType::Boolean,
-            Self::Date => ColumnType::Date,
-            Self::Timestamp => ColumnType::Timestamp,
-            Self::Json => ColumnType::Json,
-        }
     }
 }

@@ -4,38 +4,7 @@
 use heck::ToSnakeCase;
 use serde::Deserialize;
 
-use super::{CatalogError, Column, ColumnType, EndpointId, Mode};
-
-/// The three report endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Report {
-    /// `POST statistics/report`
-    Statistics,
-    /// `POST placements/report`
-    Placements,
-    /// `POST transactions/report`
-    Transactions,
-}
-
-impl Report {
-    /// The report behind an endpoint, if it is one.
-    pub fn of(endpoint: EndpointId) -> Option<Self> {
-        match endpoint {
-            EndpointId::StatisticsReport => Some(Self::Statistics),
-            EndpointId::PlacementsReport => Some(Self::Placements),
-            EndpointId::TransactionsReport => Some(Self::Transactions),
-            EndpointId::AdvertisersMe
-            | EndpointId::ApplicationMe
-            | EndpointId::CampaignsSearch
-            | EndpointId::AdSetsSearch
-            | EndpointId::AdSetCategoryBids
-            | EndpointId::AdSetDisplayMultipliers
-            | EndpointId::Ads
-            | EndpointId::Creatives
-            | EndpointId::Coupons => None,
-        }
-    }
-}
+use super::{CatalogError, Column, ColumnType, Mode, Origin};
 
 /// Whether a field groups rows or is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -155,6 +124,11 @@ impl Field {
         self.kind == FieldKind::Dimension && !calendar && !name_of_id
     }
 
+    fn origin(&self) -> Origin {
+        let name = self.name.clone();
+        if self.column == CURRENCY { Origin::Currency(name) } else { Origin::Field(name) }
+    }
+
     /// The column the field is stored in.
     pub(super) fn to_column(&self) -> Column {
         let unit = match self.unit {
@@ -166,12 +140,15 @@ impl Field {
             name: self.column.clone(),
             column_type: self.column_type.clone(),
             mode: Mode::Nullable,
-            source: Some(self.name.clone()),
+            origin: self.origin(),
             description: format!("{}{unit}", self.description),
             additive: self.additive,
         }
     }
 }
+
+/// Column of the currency, in every report table.
+const CURRENCY: &str = "currency";
 
 /// Criteo's naming decides: rates, returns and costs of sale are ratios; anything else (sales, money, counts) is
 /// decimal, which holds every number exactly.
@@ -216,7 +193,7 @@ struct RawField {
     name: String,
     kind: FieldKind,
     #[serde(rename = "type")]
-    field_type: RawType,
+    column_type: ColumnType,
     unit: Option<Unit>,
     column: Option<String>,
     description: String,
@@ -228,34 +205,13 @@ struct RawField {
     confidence: Confidence,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum RawType {
-    String,
-    Integer,
-    Numeric,
-    Float,
-    Boolean,
-    Date,
-    Timestamp,
-}
-
 impl RawField {
     fn into_field(self) -> Field {
-        let column_type = match self.field_type {
-            RawType::String => ColumnType::String,
-            RawType::Integer => ColumnType::Integer,
-            RawType::Numeric => ColumnType::Numeric,
-            RawType::Float => ColumnType::Float,
-            RawType::Boolean => ColumnType::Boolean,
-            RawType::Date => ColumnType::Date,
-            RawType::Timestamp => ColumnType::Timestamp,
-        };
         Field {
             column: self.column.unwrap_or_else(|| self.name.to_snake_case()),
             name: self.name,
             kind: self.kind,
-            column_type,
+            column_type: self.column_type,
             unit: self.unit,
             description: self.description,
             additive: self.additive,

@@ -9,14 +9,19 @@ mod connector;
 mod contracts;
 mod fields;
 mod problem;
+mod reread;
 mod resolve;
 pub mod sql;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use connector::{Connector, Endpoint, EndpointId, Job, Method, Pagination, QuotaClass, Scope, TableDeclaration};
-pub use fields::{Confidence, Field, FieldKind, Report, Unit};
+pub use connector::{
+    Connector, DateFilter, Division, Endpoint, EndpointId, EndpointKind, Job, ListScope, Method, Pagination,
+    QuotaClass, Report, ReportFacts, RowDay, Scope, TableDeclaration, TotalsBy,
+};
+pub use fields::{Confidence, Field, FieldKind, Unit};
 pub use problem::{CatalogError, Warning};
-pub use resolve::{Catalog, CustomReport, TableOverrides};
-pub use table::{Column, ColumnType, Extract, Grain, Mode, Table};
+pub use reread::RereadAges;
+pub use resolve::{Catalog, CustomReport, MAX_REPORT_NAME, TableOverrides, is_report_name};
+pub use table::{Column, ColumnType, DaySource, Extract, Grain, Mode, Origin, Parent, Table};

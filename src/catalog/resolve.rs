@@ -12,8 +12,8 @@ use super::contracts::{self, CommonColumns, Contract, Shape};
 use super::fields::FieldCatalogue;
 use super::problem::nearest;
 use super::{
-    CatalogError, Column, Connector, EndpointId, Extract, Field, FieldKind, Grain, Job, Report, Table,
-    TableDeclaration, Warning,
+    CatalogError, Column, Connector, DaySource, EndpointId, Extract, Field, FieldKind, Grain, Job, Report, ReportFacts,
+    RowDay, Table, TableDeclaration, Warning,
 };
 
 static CATALOG: LazyLock<Catalog> =
@@ -21,8 +21,10 @@ static CATALOG: LazyLock<Catalog> =
 
 /// The name of the partition folders, which no column may have: BigQuery refuses a path key that is also a column.
 const PARTITION_KEY: &str = "dt";
+/// The dimension of hours.
+const HOUR: &str = "Hour";
 /// Longest custom report name: it becomes a table and a folder.
-const REPORT_NAME_LENGTH: usize = 63;
+pub const MAX_REPORT_NAME: usize = 63;
 
 /// What a configuration changes about a built-in table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,11 +103,15 @@ impl Catalog {
         let Some((declaration, contract)) = self.tables.iter().find(|(declaration, _)| declaration.name == name) else {
             return Err(CatalogError::UnknownTable { name: name.to_owned(), nearest: nearest(name, self.tables()) });
         };
+        let report = || {
+            let report = Connector::get().endpoint(declaration.endpoint).report();
+            report.expect("a report contract has a report endpoint")
+        };
         let (columns, extract, primary_key, warnings) = match &contract.shape {
             Shape::Report { grain, dimensions, metrics, added } => {
                 let request = ReportShape {
                     table: name,
-                    report: Report::of(declaration.endpoint).expect("a report contract has a report endpoint"),
+                    facts: report(),
                     grain: *grain,
                     dimensions: overrides.dimensions.as_deref().unwrap_or(dimensions),
                     metrics: overrides.metrics.as_deref().unwrap_or(metrics),
@@ -117,7 +123,7 @@ impl Catalog {
             Shape::FixedReport { fields } => {
                 refuse_choice(name, overrides)?;
                 let extract = Extract::Report { grain: Grain::Day, dimensions: Vec::new(), metrics: Vec::new() };
-                (self.fixed_report_columns(fields)?, extract, contract.primary_key.clone(), Vec::new())
+                (self.fixed_report_columns(report(), fields)?, extract, contract.primary_key.clone(), Vec::new())
             }
             Shape::Entity { columns, not_stored } => {
                 refuse_choice(name, overrides)?;
@@ -125,7 +131,7 @@ impl Catalog {
                 (self.entity_columns(columns), extract, contract.primary_key.clone(), Vec::new())
             }
         };
-        let table = Table {
+        let mut table = Table {
             name: name.to_owned(),
             job: declaration.job,
             endpoint: declaration.endpoint,
@@ -134,24 +140,26 @@ impl Catalog {
             partition_by: contract.partition_by.clone(),
             columns,
             extract,
-            enabled: overrides.enabled.unwrap_or(declaration.enabled),
-            lookback_days: overrides.lookback_days.or(declaration.lookback_days),
+            enabled: declaration.enabled,
+            reread_ages: declaration.reread_ages.clone(),
         };
+        table.apply(overrides);
         Ok((table, warnings))
     }
 
     /// A custom statistics report as a table.
     pub fn custom_report(&self, custom: &CustomReport) -> Result<(Table, Vec<Warning>), CatalogError> {
         let name = custom.name.as_str();
-        if !is_table_name(name) {
+        if !is_report_name(name) {
             return Err(CatalogError::InvalidReportName { name: name.to_owned() });
         }
         if self.tables().any(|table| table == name) {
             return Err(CatalogError::ReservedReportName { name: name.to_owned() });
         }
+        let endpoint = EndpointId::StatisticsReport;
         let request = ReportShape {
             table: name,
-            report: Report::Statistics,
+            facts: Connector::get().endpoint(endpoint).report().expect("it is a report"),
             grain: custom.grain,
             dimensions: &custom.dimensions,
             metrics: &custom.metrics,
@@ -162,14 +170,14 @@ impl Catalog {
         let table = Table {
             name: name.to_owned(),
             job: Job::Analytics,
-            endpoint: EndpointId::StatisticsReport,
+            endpoint,
             description: "A custom statistics report of this configuration.".to_owned(),
             primary_key,
             partition_by: "day".to_owned(),
             columns,
             extract,
             enabled: true,
-            lookback_days: None,
+            reread_ages: None,
         };
         Ok((table, warnings))
     }
@@ -183,7 +191,8 @@ impl Catalog {
     }
 
     fn report(&self, request: &ReportShape<'_>) -> Result<ResolvedReport, CatalogError> {
-        let mut selection = Selection { request, catalogue: self.catalogue(request.report), warnings: Vec::new() };
+        let mut selection =
+            Selection { request, catalogue: self.catalogue(request.facts.report), warnings: Vec::new() };
         let dimensions = selection.dimensions()?;
         let metrics = selection.metrics()?;
         let mut warnings = selection.warnings;
@@ -205,9 +214,10 @@ impl Catalog {
     }
 
     fn report_columns(&self, request: &ReportShape<'_>, dimensions: &[Field], metrics: &[Field]) -> Vec<Column> {
+        let day = day_source(&request.facts.row_day, request.grain);
         let mut columns = match request.grain {
-            Grain::Day => vec![self.common.day(request.time_dimension())],
-            Grain::Hour => vec![self.common.day(None), self.common.hour()],
+            Grain::Day => vec![self.common.day(day)],
+            Grain::Hour => vec![self.common.day(day), self.common.hour(HOUR)],
         };
         columns.extend(dimensions.iter().map(Field::to_column));
         columns.extend_from_slice(request.added);
@@ -217,10 +227,10 @@ impl Catalog {
         columns
     }
 
-    fn fixed_report_columns(&self, fields: &[String]) -> Result<Vec<Column>, CatalogError> {
-        let mut columns = vec![self.common.day(None)];
+    fn fixed_report_columns(&self, facts: &ReportFacts, fields: &[String]) -> Result<Vec<Column>, CatalogError> {
+        let mut columns = vec![self.common.day(day_source(&facts.row_day, Grain::Day))];
         for name in fields {
-            let field = self.transactions.find(name).ok_or_else(|| CatalogError::Inconsistent {
+            let field = self.catalogue(facts.report).find(name).ok_or_else(|| CatalogError::Inconsistent {
                 file: "schemas/tables/transactions.toml".to_owned(),
                 detail: format!("`{name}` is not a field of the report"),
             })?;
@@ -244,7 +254,7 @@ type ResolvedReport = (Vec<Column>, Extract, Vec<String>, Vec<Warning>);
 /// What a report table is made from.
 struct ReportShape<'a> {
     table: &'a str,
-    report: Report,
+    facts: &'static ReportFacts,
     grain: Grain,
     dimensions: &'a [String],
     metrics: &'a [String],
@@ -253,13 +263,9 @@ struct ReportShape<'a> {
 }
 
 impl ReportShape<'_> {
-    /// The dimension that cuts time; the placements report has none and is asked day by day.
+    /// The dimension of time to request; `None` where the report has none.
     fn time_dimension(&self) -> Option<&'static str> {
-        match (self.report, self.grain) {
-            (Report::Statistics, Grain::Day) => Some("Day"),
-            (Report::Statistics, Grain::Hour) => Some("Hour"),
-            (Report::Placements | Report::Transactions, Grain::Day | Grain::Hour) => None,
-        }
+        (self.facts.row_day == RowDay::Dimension).then(|| time_dimension(self.grain))
     }
 
     /// The day or hour, then ids in the order of the contract, further ids as configured, then added columns.
@@ -281,7 +287,7 @@ impl ReportShape<'_> {
         let mut seen = BTreeSet::new();
         for column in columns {
             if column.name == PARTITION_KEY {
-                let field = column.source.clone().unwrap_or_default();
+                let field = column.source().unwrap_or_default().to_owned();
                 return Err(CatalogError::ReservedColumn { table: table(), field, column: column.name.clone() });
             }
             if !seen.insert(&column.name) {
@@ -383,8 +389,28 @@ fn is_field_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-fn is_table_name(name: &str) -> bool {
-    name.len() <= REPORT_NAME_LENGTH
+/// The dimension that divides time.
+fn time_dimension(grain: Grain) -> &'static str {
+    match grain {
+        Grain::Day => "Day",
+        Grain::Hour => HOUR,
+    }
+}
+
+/// Where the rows' day comes from when the report is requested with this grain.
+fn day_source(row_day: &RowDay, grain: Grain) -> DaySource {
+    match (row_day, grain) {
+        (RowDay::Dimension, Grain::Day) => DaySource::Field(time_dimension(grain).to_owned()),
+        (RowDay::Dimension, Grain::Hour) => DaySource::Instant(time_dimension(grain).to_owned()),
+        (RowDay::Instant(field), Grain::Day | Grain::Hour) => DaySource::Instant(field.clone()),
+        (RowDay::Requested, Grain::Day | Grain::Hour) => DaySource::Requested,
+    }
+}
+
+/// Whether a custom report can have this name: lower-case letters, digits and `_`, a letter first, at most
+/// [`MAX_REPORT_NAME`] characters.
+pub fn is_report_name(name: &str) -> bool {
+    name.len() <= MAX_REPORT_NAME
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }

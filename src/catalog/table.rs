@@ -3,10 +3,11 @@
 
 use serde::Deserialize;
 
-use super::{EndpointId, Job};
+use super::{Connector, Endpoint, EndpointId, Job, ReportFacts, RereadAges, TableOverrides};
 
 /// A column's type, in BigQuery's vocabulary.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum ColumnType {
     /// UTF-8 text.
     String,
@@ -45,6 +46,74 @@ impl ColumnType {
     }
 }
 
+/// BigQuery's word as a type; a `RECORD` gets its fields from whoever reads it.
+impl TryFrom<String> for ColumnType {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, Self::Error> {
+        let all = [
+            Self::String,
+            Self::Integer,
+            Self::Numeric,
+            Self::Float,
+            Self::Boolean,
+            Self::Date,
+            Self::Timestamp,
+            Self::Json,
+            Self::Record(Vec::new()),
+        ];
+        let words = all.iter().map(Self::name).collect::<Vec<_>>().join(", ");
+        let known = all.into_iter().find(|known| known.name() == word);
+        known.ok_or_else(|| format!("`{word}` is not a column type; those are {words}"))
+    }
+}
+
+/// Where the day of a report's rows comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DaySource {
+    /// A field that is a date.
+    Field(String),
+    /// The day, in the report time zone, of a field that is an instant.
+    Instant(String),
+    /// The request: rows have no date, so exactly one day is requested.
+    Requested,
+}
+
+/// What the path of a list's request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Parent {
+    /// The advertiser.
+    Advertiser,
+    /// The ad set.
+    AdSet,
+}
+
+/// Where a column's values come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A field of the report, as Criteo spells it.
+    Field(String),
+    /// A JSON pointer into the resource object (inside a record: into the element).
+    Pointer(String),
+    /// The report's field of hours; the column has the instant at which the hour starts.
+    Hour(String),
+    /// The report's currency field, or the requested currency where Criteo sends none.
+    Currency(String),
+    /// The row's day, which is the partition date.
+    Day(DaySource),
+    /// The day of the snapshot, which is the partition date.
+    SnapshotDate,
+    /// Whether disclosed rows were requested.
+    Disclosed,
+    /// The advertiser or ad set whose list the resource is in.
+    Parent(Parent),
+    /// Attributes that no other column has, as JSON text.
+    Extra,
+    /// When the rows were pulled.
+    PulledAt,
+}
+
 /// Whether a column may be null, or is a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -78,13 +147,41 @@ pub struct Column {
     pub column_type: ColumnType,
     /// Nullability or list.
     pub mode: Mode,
-    /// For report tables the field's name at Criteo; for entities a JSON pointer into the resource object (inside a
-    /// record: into the element); `None` for columns we add.
-    pub source: Option<String>,
+    /// Where its values come from.
+    pub origin: Origin,
     /// One sentence with unit and, where it matters, time zone.
     pub description: String,
     /// Whether sums over rows mean something (reconciliation, ledger sums).
     pub additive: bool,
+}
+
+impl Column {
+    /// For report tables the field's name at Criteo; for entities a JSON pointer into the resource object; `None` for columns
+    /// that the connector adds.
+    pub fn source(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Field(name) | Origin::Hour(name) | Origin::Currency(name) | Origin::Day(DaySource::Field(name)) => {
+                Some(name)
+            }
+            Origin::Pointer(pointer) => Some(pointer),
+            Origin::Day(DaySource::Instant(_) | DaySource::Requested)
+            | Origin::SnapshotDate
+            | Origin::Disclosed
+            | Origin::Parent(_)
+            | Origin::Extra
+            | Origin::PulledAt => None,
+        }
+    }
+
+    /// Whether it is the date that partitions are made by.
+    pub fn is_partition_date(&self) -> bool {
+        matches!(self.origin, Origin::Day(_) | Origin::SnapshotDate)
+    }
+
+    /// Whether its sums are exact numbers that mean something.
+    pub fn is_summed(&self) -> bool {
+        self.additive && matches!(self.column_type, ColumnType::Integer | ColumnType::Numeric)
+    }
 }
 
 /// Day or hour: how fine a report table cuts time.
@@ -139,14 +236,42 @@ pub struct Table {
     pub extract: Extract,
     /// Whether `pull` and `backfill` take it without being told to.
     pub enabled: bool,
-    /// Days re-read by every `pull`, where the table differs from the configuration's `lookback_days`.
-    pub lookback_days: Option<u32>,
+    /// Ages at which its days are read again, where they are not the configuration's `lookback_days`.
+    pub reread_ages: Option<RereadAges>,
 }
 
 impl Table {
     /// Whether this is a report table (days) rather than an entity snapshot.
     pub fn is_report(&self) -> bool {
         matches!(self.extract, Extract::Report { .. })
+    }
+
+    /// The endpoint it comes from.
+    pub fn endpoint(&self) -> &'static Endpoint {
+        Connector::get().endpoint(self.endpoint)
+    }
+
+    /// What is known of the report it comes from; `None` for entity tables.
+    pub fn report(&self) -> Option<&'static ReportFacts> {
+        self.endpoint().report()
+    }
+
+    /// The ages at which its days are read again; `lookback_days` is the configuration's.
+    pub fn reread_ages(&self, lookback_days: u32) -> RereadAges {
+        self.reread_ages.clone().unwrap_or_else(|| RereadAges::up_to(lookback_days))
+    }
+
+    /// Whether it has a column from this origin.
+    pub fn has_origin(&self, origin: &Origin) -> bool {
+        self.columns.iter().any(|column| column.origin == *origin)
+    }
+
+    /// Takes over what the configuration says about any table.
+    pub fn apply(&mut self, overrides: &TableOverrides) {
+        self.enabled = overrides.enabled.unwrap_or(self.enabled);
+        if let Some(days) = overrides.lookback_days {
+            self.reread_ages = Some(RereadAges::up_to(days));
+        }
     }
 
     /// The column called `name`.

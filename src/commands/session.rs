@@ -4,7 +4,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use crate::catalog::{Catalog, CustomReport, Table, TableOverrides, Warning};
+use crate::catalog::{Catalog, Table, Warning};
 use crate::cli::GlobalOptions;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
@@ -48,22 +48,13 @@ impl Session {
         let catalog = Catalog::get();
         let settings = &self.settings;
         let built_in = catalog.tables().map(|name| {
-            let wanted = settings.tables.get(name).cloned().unwrap_or_default();
-            let overrides = TableOverrides {
-                enabled: wanted.enabled,
-                lookback_days: wanted.lookback_days,
-                metrics: wanted.metrics,
-                dimensions: wanted.dimensions,
-            };
+            let overrides = settings.tables.get(name).cloned().unwrap_or_default();
             catalog.resolve(name, &overrides)
         });
         let custom = settings.reports.iter().map(|report| {
-            let (name, grain) = (report.name.clone(), report.grain);
-            let (dimensions, metrics) = (report.dimensions.clone(), report.metrics.clone());
-            let (mut table, warnings) = catalog.custom_report(&CustomReport { name, grain, dimensions, metrics })?;
-            if let Some(wanted) = settings.tables.get(&table.name) {
-                table.enabled = wanted.enabled.unwrap_or(table.enabled);
-                table.lookback_days = wanted.lookback_days.or(table.lookback_days);
+            let (mut table, warnings) = catalog.custom_report(report)?;
+            if let Some(overrides) = settings.tables.get(&table.name) {
+                table.apply(overrides);
             }
             Ok((table, warnings))
         });

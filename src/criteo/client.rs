@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::decoding::{Decoded, decode};
 use super::pages::PageEnds;
 use super::requests::ReportRequest;
-use crate::catalog::{Catalog, Connector, Endpoint, EndpointId, Method, Pagination, QuotaClass, Report};
+use crate::catalog::{Catalog, Connector, DateFilter, Endpoint, EndpointId, Method, Pagination, QuotaClass};
 use crate::clock::Deadline;
 use crate::error::error_chain;
 use crate::http::{BearerSource, Body, Failure, HttpClient, Problem, Quota, ReadError, Request, Response, SendError};
@@ -357,10 +357,11 @@ impl CriteoClient {
     ) -> Result<ReportAnswer, FetchError> {
         let endpoint = self.endpoint(request.endpoint);
         let cap = self.row_cap(request.endpoint);
+        let has_other_days = endpoint.report().is_some_and(|report| report.date_filter == DateFilter::Undocumented);
         let asked = Asked {
             days: request.filter.days,
             disclosed: request.filter.disclosed,
-            day_is_given: request.endpoint == EndpointId::TransactionsReport && request.filter.days.len_days() == 1,
+            day_is_given: has_other_days && request.filter.days.len_days() == 1,
         };
         let call = self.request(endpoint, None, Body::Json(request.body().into()), what);
         let rows = expected_rows.map_or(UNKNOWN_ROWS, |rows| u32::try_from(rows).unwrap_or(UNKNOWN_ROWS));
@@ -576,7 +577,8 @@ fn answered_with_errors(errors: &[u8]) -> ReadError {
 /// Whether a field that was not asked for comes along all the same: the other half of an id and name pair, or the
 /// currency (Criteo docs, Campaign statistics page).
 fn is_expected(endpoint: EndpointId, field: &str) -> bool {
-    let known = Report::of(endpoint).and_then(|report| Catalog::get().field(report, field));
+    let report = Connector::get().endpoint(endpoint).report();
+    let known = report.and_then(|facts| Catalog::get().field(facts.report, field));
     known.is_some() || field.eq_ignore_ascii_case("Currency")
 }
 

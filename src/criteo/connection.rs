@@ -108,12 +108,9 @@ impl Connection {
 
 /// Caps of a test's small world; Criteo's own are in the connector's declaration.
 fn row_caps(settings: &Settings) -> BTreeMap<EndpointId, u64> {
-    let reports = [
-        ("statistics", EndpointId::StatisticsReport),
-        ("placements", EndpointId::PlacementsReport),
-        ("transactions", EndpointId::TransactionsReport),
-    ];
-    reports.into_iter().filter_map(|(name, id)| Some((id, *settings.row_caps.get(name)?))).collect()
+    let endpoints = Connector::get().endpoints.iter();
+    let reports = endpoints.filter_map(|endpoint| Some((endpoint.id, endpoint.report()?.report.name())));
+    reports.filter_map(|(id, name)| Some((id, *settings.row_caps.get(name)?))).collect()
 }
 
 fn token_cache(

@@ -7,7 +7,7 @@
 use chrono_tz::Tz;
 use serde::Serialize;
 
-use crate::catalog::{EndpointId, Extract, Table};
+use crate::catalog::{Connector, EndpointId, Extract, Report, Table};
 use crate::dates::DateRange;
 
 /// Which rows of a report are asked for.
@@ -121,10 +121,11 @@ impl ReportRequest {
 
     /// The JSON body.
     pub fn body(&self) -> Vec<u8> {
-        let body = match self.endpoint {
-            EndpointId::PlacementsReport => serde_json::to_vec(&wrapped(self.placements())),
-            EndpointId::TransactionsReport => serde_json::to_vec(&wrapped(self.transactions())),
-            _ => serde_json::to_vec(&self.statistics()),
+        let report = Connector::get().endpoint(self.endpoint).report().expect("a report request is of a report");
+        let body = match report.report {
+            Report::Statistics => serde_json::to_vec(&self.statistics()),
+            Report::Placements => serde_json::to_vec(&wrapped(self.placements())),
+            Report::Transactions => serde_json::to_vec(&wrapped(self.transactions())),
         };
         body.expect("strings and booleans serialize")
     }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, NaiveDate};
 
-use crate::catalog::{Catalog, Table, TableOverrides};
+use crate::catalog::{Catalog, Parent, Table, TableOverrides};
 use crate::json::{Cursor, Json, JsonError};
 use crate::table::entity::{Resource, entity_batch};
 
@@ -31,7 +31,7 @@ pub fn list(bytes: &[u8]) {
         assert_eq!(Cursor::new(text.as_bytes(), 0).skip_value(), Ok(text.as_bytes()));
     }
     let data = json.get("data").and_then(Json::as_array).unwrap_or_default();
-    let context = || vec![("advertiser_id", "1".to_owned()), ("ad_set_id", "2".to_owned())];
+    let context = || vec![(Parent::Advertiser, "1".to_owned()), (Parent::AdSet, "2".to_owned())];
     let resources: Vec<_> = data.iter().map(|json| Resource { json: json.clone(), context: context() }).collect();
     for table in TABLES.iter() {
         match entity_batch(table, &resources, NaiveDate::default(), DateTime::UNIX_EPOCH) {

@@ -123,7 +123,7 @@ fn encode(layout: &ReportLayout, report: &DecodedReport) -> Option<String> {
     {
         body.push_str(if body.ends_with('[') { "{" } else { ",{" });
         for (column, value) in layout.columns().zip(row) {
-            if let Some(source) = &column.source {
+            if let Some(source) = column.source() {
                 let comma = if body.ends_with('{') { "" } else { "," };
                 write!(body, "{comma}\"{source}\":{}", spelt(column, value)?).expect("text takes text");
             }

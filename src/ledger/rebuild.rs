@@ -24,8 +24,8 @@ use super::records::{
     RUNS_FOLDER, RunOutcome, RunRecord, VERSION_FILE, VersionFile, partition_path,
 };
 use super::sealed::{newer_version, unseal};
-use crate::catalog::{ColumnType, Table};
-use crate::dates::{is_provisional, today};
+use crate::catalog::{RereadAges, Table};
+use crate::dates::today;
 use crate::error::error_chain;
 use crate::store::Store;
 use crate::table::footer::{self, Footer};
@@ -197,9 +197,7 @@ impl Rebuild<'_> {
     /// Names of the columns that are added up: those of a report, as when it is pulled.
     fn additive(&self, table: &str) -> Vec<&str> {
         let columns = self.table(table).filter(|table| table.is_report()).map_or(&[][..], |table| &table.columns);
-        let is_summed = |column_type: &ColumnType| matches!(column_type, ColumnType::Integer | ColumnType::Numeric);
-        let additive = columns.iter().filter(|column| column.additive && is_summed(&column.column_type));
-        additive.map(|column| column.name.as_str()).collect()
+        columns.iter().filter(|column| column.is_summed()).map(|column| column.name.as_str()).collect()
     }
 
     /// Provisional where the day was still within the look-back when it was pulled. Where neither the file nor a run
@@ -212,8 +210,12 @@ impl Rebuild<'_> {
         let run_date = || salvage.runs.get(&provenance.run_id)?.parameters.get("as_of")?.parse().ok();
         let pulled_on = || today(provenance.pulled_at, self.timezone).min(self.as_of);
         let as_of = provenance.as_of.or_else(run_date).unwrap_or_else(pulled_on);
-        let lookback_days = table.and_then(|table| table.lookback_days).unwrap_or(self.lookback_days);
-        if is_provisional(date, as_of, lookback_days) { PartitionStatus::Provisional } else { PartitionStatus::Final }
+        let reread_ages = match table {
+            Some(table) => table.reread_ages(self.lookback_days),
+            None => RereadAges::up_to(self.lookback_days),
+        };
+        let is_provisional = reread_ages.is_provisional(date, as_of);
+        if is_provisional { PartitionStatus::Provisional } else { PartitionStatus::Final }
     }
 
     /// Writes the new files over the old ones, and removes what is left of the old: each file is damaged or whole at

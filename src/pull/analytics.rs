@@ -20,9 +20,9 @@ use super::plan::WindowQueue;
 use super::publish::{PulledDays, publish_days};
 use super::reconcile::{Sums, Totals, TotalsQuery};
 use super::summary::{Notice, TableSummary};
-use crate::catalog::{EndpointId, Table};
+use crate::catalog::{DateFilter, Table};
 use crate::criteo::FetchErrorKind;
-use crate::dates::{DateRange, contiguous_ranges, is_provisional};
+use crate::dates::{DateRange, contiguous_ranges};
 use crate::error::{ErrorKind, error_chain};
 use crate::ledger::Difference;
 
@@ -274,7 +274,7 @@ impl TablePull<'_> {
             // Which date of a transaction a range filters is not documented. Asked for on its own, a day has all its rows.
             Err(WindowFailure::Fetch(error))
                 if error.kind() == FetchErrorKind::OtherDays
-                    && self.table.endpoint == EndpointId::TransactionsReport
+                    && self.table.report().is_some_and(|report| report.date_filter == DateFilter::Undocumented)
                     && window.len_days() > 1 =>
             {
                 self.by_other_date(queue, window);
@@ -363,8 +363,8 @@ impl TablePull<'_> {
             "sums differ from Criteo's totals: {first}{more}; `criteo-source status` lists them, the next pull asks again"
         );
         let notice = Notice::new("totals_differ", message).table(&self.table.name).days(days);
-        let lookback_days = self.table.lookback_days.unwrap_or(self.run.settings.lookback_days);
-        let is_final = !is_provisional(days.to(), self.run.settings.as_of, lookback_days);
+        let settings = &self.run.settings;
+        let is_final = !self.table.reread_ages(settings.lookback_days).is_provisional(days.to(), settings.as_of);
         if self.run.strict || (is_final && self.is_far_short(differences)) {
             self.run.journal.fail(ErrorKind::Partial, notice);
         } else {

@@ -21,7 +21,7 @@ use super::context::Run;
 use super::density::RowCounts;
 use super::plan::WindowLimits;
 use super::split::{Part, Values, disclosures, value_table};
-use crate::catalog::{EndpointId, Extract, Table};
+use crate::catalog::{Division, Extract, Table};
 use crate::criteo::{FetchError, FetchErrorKind, ReportAnswer, ReportRequest, RowMemory};
 use crate::dates::DateRange;
 use crate::table::decode::ReportLayout;
@@ -307,34 +307,37 @@ impl<'r> ReportFetch<'r> {
 
     /// Parts of one advertiser's day, or of one ad set's.
     async fn finest_parts(&self, part: &Part, rows: u64) -> Result<Vec<Part>, WindowFailure> {
-        match self.table.endpoint {
-            EndpointId::TransactionsReport => part.by_event_type().ok_or_else(|| self.cannot_split(part, rows)),
-            _ if part.filter.ad_sets.is_none() => match self.values(part, "AdsetId").await? {
+        let divisions = self.table.report().map(|report| report.divisions.as_slice()).unwrap_or_default();
+        let Some(&division) = divisions.iter().find(|&&division| !part.is_divided_by(division)) else {
+            return Err(self.cannot_split(part, rows));
+        };
+        match division {
+            Division::EventType => part.by_event_type().ok_or_else(|| self.cannot_split(part, rows)),
+            Division::AdSet => match self.values(part, "AdsetId").await? {
                 Values::Known(ids) if !ids.is_empty() => Ok(part.by_ad_sets(ids)),
                 Values::Known(_) => Err(self.cannot_split(part, rows)),
                 Values::Unnamed => Err(self.unnamed(part, rows, "ad set")),
             },
-            EndpointId::PlacementsReport if part.filter.environment.is_none() => {
-                match self.values(part, "Environment").await? {
-                    Values::Known(environments) if environments.len() > 1 => {
-                        part.by_environment(&environments).ok_or_else(|| self.unnamed(part, rows, "known environment"))
-                    }
-                    Values::Known(_) => Err(self.cannot_split(part, rows)),
-                    Values::Unnamed => Err(self.unnamed(part, rows, "environment")),
+            Division::Environment => match self.values(part, "Environment").await? {
+                Values::Known(environments) if environments.len() > 1 => {
+                    part.by_environment(&environments).ok_or_else(|| self.unnamed(part, rows, "known environment"))
                 }
-            }
-            _ => Err(self.cannot_split(part, rows)),
+                Values::Known(_) => Err(self.cannot_split(part, rows)),
+                Values::Unnamed => Err(self.unnamed(part, rows, "environment")),
+            },
         }
     }
 
     fn cannot_split(&self, part: &Part, rows: u64) -> WindowFailure {
         let dimension = match &self.table.extract {
-            Extract::Report { dimensions, .. } => dimensions.last().map(String::as_str).unwrap_or_default(),
-            Extract::Entity { .. } => "",
+            Extract::Report { dimensions, .. } => dimensions.last(),
+            Extract::Entity { .. } => None,
         };
-        let advice = match self.table.endpoint {
-            EndpointId::TransactionsReport => "Criteo offers no finer filter for transactions".to_owned(),
-            _ => format!("drop a dimension of the table, for instance `{dimension}`, so that fewer rows come back"),
+        let advice = match dimension {
+            None => "Criteo offers no finer filter for this report".to_owned(),
+            Some(dimension) => {
+                format!("drop a dimension of the table, for instance `{dimension}`, so that fewer rows come back")
+            }
         };
         WindowFailure::CannotSplit(format!(
             "`{}` {part} has {rows} rows or more, at which Criteo cuts the answer, and cannot be asked for in smaller \

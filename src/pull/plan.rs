@@ -12,8 +12,8 @@ use chrono::NaiveDate;
 
 use super::density::{Density, RowCounts};
 use super::split::disclosures;
-use crate::catalog::{EndpointId, Table};
-use crate::dates::{DateRange, pull_days};
+use crate::catalog::{ReportFacts, RereadAges, Table};
+use crate::dates::DateRange;
 
 /// Rows a window is sized for, of every hundred that a response may have: the rest is for days that have more than expected.
 const FILL_PERCENT: u64 = 88;
@@ -22,17 +22,17 @@ const THIN_FILL_PERCENT: u64 = 75;
 /// Rows a response is sized for where Criteo documents no cap.
 const ASSUMED_CAP: u64 = 100_000;
 
-/// The days of a scheduled run: those of the look-back always, older ones since `start` only where `is_live` knows no
-/// file; newest is yesterday.
+/// The days of a scheduled run: those of an age to be read again always, others since `start` only where `is_live` knows no
+/// file; newest is yesterday, since today is not over.
 pub fn days_to_pull(
     as_of: NaiveDate,
     start: NaiveDate,
-    lookback_days: u32,
+    reread_ages: &RereadAges,
     is_live: impl Fn(NaiveDate) -> bool,
 ) -> BTreeSet<NaiveDate> {
-    let Some(pull) = pull_days(as_of, start, lookback_days) else { return BTreeSet::new() };
-    let is_read_again = |day| pull.lookback.is_some_and(|lookback| lookback.contains(day));
-    pull.due.days().filter(|&day| is_read_again(day) || !is_live(day)).collect()
+    let due = as_of.pred_opt().and_then(|yesterday| DateRange::new(start, yesterday));
+    let days = due.into_iter().flat_map(|due| due.days());
+    days.filter(|&day| reread_ages.is_reread_on(day, as_of) || !is_live(day)).collect()
 }
 
 /// How long windows may be.
@@ -49,7 +49,7 @@ pub struct WindowLimits {
 impl WindowLimits {
     /// The limits of a report table whose endpoint has this cap.
     pub fn of(table: &Table, row_cap: Option<u64>) -> Self {
-        let has_day = table.endpoint != EndpointId::PlacementsReport;
+        let has_day = table.report().is_none_or(ReportFacts::has_day);
         Self { row_cap, responses: disclosures(table).len() as u64, max_days: (!has_day).then_some(1) }
     }
 
@@ -171,7 +171,6 @@ impl WindowQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dates::is_provisional;
     use chrono::Days;
     use proptest::prelude::*;
 
@@ -183,23 +182,27 @@ mod tests {
     fn a_pull_takes_missing_days_and_the_look_back_but_not_today() {
         let live: BTreeSet<_> = DateRange::new(day("2026-10-01"), day("2026-11-21")).expect("a range").days().collect();
         let missing = day("2026-10-05");
-        let days = days_to_pull(day("2026-11-22"), day("2026-10-01"), 3, |day| day != missing && live.contains(&day));
+        let days = days_to_pull(day("2026-11-22"), day("2026-10-01"), &RereadAges::up_to(3), |day| {
+            day != missing && live.contains(&day)
+        });
         assert_eq!(days, [missing, day("2026-11-19"), day("2026-11-20"), day("2026-11-21")].into());
     }
 
     #[test]
     fn the_look_back_never_passes_the_start_date() {
-        let days = days_to_pull(day("2026-11-22"), day("2026-11-20"), 30, |_| true);
+        let ages = RereadAges::up_to(30);
+        let days = days_to_pull(day("2026-11-22"), day("2026-11-20"), &ages, |_| true);
         assert_eq!(days, [day("2026-11-20"), day("2026-11-21")].into());
-        assert_eq!(days_to_pull(day("2026-11-22"), day("2026-11-22"), 30, |_| false), BTreeSet::new());
+        assert_eq!(days_to_pull(day("2026-11-22"), day("2026-11-22"), &ages, |_| false), BTreeSet::new());
     }
 
     #[test]
     fn the_oldest_day_of_the_look_back_is_final_once_it_is_read() {
-        let as_of = day("2026-11-22");
-        let lookback = pull_days(as_of, day("2026-01-01"), 30).and_then(|pull| pull.lookback).expect("days are due");
-        assert!(!is_provisional(lookback.from(), as_of, 30));
-        assert!(lookback.days().skip(1).all(|day| is_provisional(day, as_of, 30)));
+        let (as_of, ages) = (day("2026-11-22"), RereadAges::up_to(30));
+        let days: Vec<_> = days_to_pull(as_of, day("2026-01-01"), &ages, |_| true).into_iter().collect();
+        assert_eq!(days.len(), 30);
+        assert!(!ages.is_provisional(days[0], as_of));
+        assert!(days[1..].iter().all(|&day| ages.is_provisional(day, as_of)));
     }
 
     fn limits(row_cap: Option<u64>, max_days: Option<u64>) -> WindowLimits {
@@ -256,6 +259,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_pull_is_due_every_day_since_the_start_to_yesterday(length in 0_u64..900, lookback_days in 0_u32..800) {
+            let (as_of, start) = (day("2026-11-22"), day("2026-11-22") - Days::new(length));
+            let ages = RereadAges::up_to(lookback_days);
+            let missing = days_to_pull(as_of, start, &ages, |_| false);
+            prop_assert_eq!(missing.len() as u64, length, "the day before yesterday's run was due, and one more");
+            prop_assert_eq!(missing.last().copied(), (length > 0).then(|| as_of - Days::new(1)));
+            let again = days_to_pull(as_of, start, &ages, |_| true);
+            prop_assert_eq!(again.len() as u64, length.min(lookback_days.into()));
+            prop_assert_eq!(again.last(), missing.last().filter(|_| lookback_days > 0));
+        }
+
         #[test]
         fn windows_cover_every_day_exactly_once_whatever_is_learned(
             gaps in prop::collection::vec(1_u64..4, 1..120),

@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 
 use super::density::{Density, RowCounts};
 use super::plan::{WindowLimits, WindowQueue, days_to_pull};
 use super::reconcile::TotalsQuery;
 use super::summary::Notice;
-use crate::catalog::{Connector, EndpointId, Table};
+use crate::catalog::{Connector, ListScope, Table};
 use crate::criteo::Calls;
 use crate::dates::{DateRange, contiguous_ranges, months_before};
 use crate::ledger::{Ledger, PartitionRecord, PartitionStatus};
@@ -113,9 +113,9 @@ impl Planner<'_> {
 
     fn days(&self, table: &Table, plan: &mut Plan) -> BTreeSet<NaiveDate> {
         let settings = self.settings;
-        let lookback_days = table.lookback_days.unwrap_or(settings.lookback_days);
+        let reread_ages = table.reread_ages(settings.lookback_days);
         let mut days = match self.scope {
-            Scope::Pull => days_to_pull(settings.as_of, settings.start_date, lookback_days, |day| {
+            Scope::Pull => days_to_pull(settings.as_of, settings.start_date, &reread_ages, |day| {
                 self.ledger.partition(&table.name, day).is_some_and(|record| self.is_settled(record))
             }),
             Scope::Backfill { days, .. } => days.days().collect(),
@@ -155,7 +155,7 @@ impl Planner<'_> {
 
     fn clamp(&self, table: &Table, days: &mut BTreeSet<NaiveDate>, notices: &mut Vec<Notice>) {
         let as_of = self.settings.as_of;
-        if let Some(months) = Connector::get().endpoint(table.endpoint).history_months {
+        if let Some(months) = table.endpoint().history_months {
             let earliest = months_before(as_of, months);
             let kept = days.split_off(&earliest);
             let lost = std::mem::replace(days, kept);
@@ -163,9 +163,9 @@ impl Planner<'_> {
                 format!("Criteo keeps {months} months of `{}`: days before {earliest} are not asked for", table.name);
             notices.extend(left_out("beyond_retention", message, table, &lost));
         }
-        // Today's placements only come after midnight (Criteo docs, Placement page); no report knows the future.
-        let is_placements = table.endpoint == EndpointId::PlacementsReport;
-        let Some(end) = (if is_placements { Some(as_of) } else { as_of.succ_opt() }) else { return };
+        let newest_age = table.report().map_or(0, |report| report.newest_age);
+        let newest = as_of.checked_sub_days(Days::new(newest_age.into()));
+        let Some(end) = newest.and_then(|newest| newest.succ_opt()) else { return };
         let early = days.split_off(&end);
         let message = format!("`{}` has no data for these days yet: they are not asked for", table.name);
         notices.extend(left_out("not_yet_available", message, table, &early));
@@ -198,10 +198,9 @@ impl Planner<'_> {
 
     fn report_forecast(&self, planned: &PlannedTable) -> Forecast {
         let PlannedTable { table, days } = planned;
-        let is_placements = table.endpoint == EndpointId::PlacementsReport;
         let density = Density::recorded(self.ledger, &table.name, &self.advertisers);
         let is_guess = density.is_unknown();
-        let limits = WindowLimits::of(table, Connector::get().endpoint(table.endpoint).row_cap);
+        let limits = WindowLimits::of(table, table.endpoint().row_cap);
         let mut queue = WindowQueue::new(days.clone(), limits, density);
         let mut windows = 0;
         while let Some(window) = queue.next_window() {
@@ -214,10 +213,8 @@ impl Planner<'_> {
         let requests = limits.responses;
         let totals = if TotalsQuery::new(table, self.settings).is_none() || days.is_empty() {
             0
-        } else if is_placements {
-            contiguous_ranges(days).len() as u64 * requests
         } else {
-            contiguous_ranges(days).len() as u64
+            contiguous_ranges(days).len() as u64 * requests
         };
         Forecast {
             days: days.len() as u64,
@@ -232,13 +229,13 @@ impl Planner<'_> {
     fn snapshot_forecast(&self, table: &Table) -> Forecast {
         let last = self.ledger.partitions(&table.name).next_back();
         let advertisers = self.advertisers.len() as u64;
-        let guess = match table.endpoint {
-            EndpointId::AdvertisersMe => 1,
-            EndpointId::CampaignsSearch | EndpointId::AdSetsSearch => advertisers.div_ceil(50),
-            EndpointId::AdSetCategoryBids | EndpointId::AdSetDisplayMultipliers => {
+        let guess = match table.endpoint().list_scope() {
+            Some(ListScope::Account) => 1,
+            Some(ListScope::Search) => advertisers.div_ceil(50),
+            Some(ListScope::AdSet) => {
                 self.ledger.partitions("ad_sets").next_back().map_or(advertisers, |record| record.rows)
             }
-            _ => 2 * advertisers,
+            Some(ListScope::Advertiser) | None => 2 * advertisers,
         };
         let today = Some(self.settings.as_of);
         let calls = last.map_or(guess, |record| record.calls);
@@ -255,7 +252,7 @@ fn left_out(code: &str, message: String, table: &Table, days: &BTreeSet<NaiveDat
 pub fn planned_calls(plan: &Plan, forecasts: &BTreeMap<String, Forecast>) -> Calls {
     let calls = |name: &str| forecasts.get(name).map_or(0, |forecast| forecast.calls);
     let report = plan.reports.iter().map(|planned| calls(&planned.table.name)).sum();
-    let listed = plan.snapshots.iter().filter(|table| table.endpoint != EndpointId::AdvertisersMe);
+    let listed = plan.snapshots.iter().filter(|table| table.endpoint != Connector::PORTFOLIO);
     let default = 1 + listed.map(|table| calls(&table.name)).sum::<u64>();
     Calls { report, default, token: 1 }
 }

@@ -1,6 +1,6 @@
 //! Which advertisers the app may read: `advertisers/me`, met with what is configured.
 
-use crate::catalog::EndpointId;
+use crate::catalog::Connector;
 use crate::criteo::{CriteoClient, FetchError, ListAnswer, ListRequest};
 use crate::error::{Error, ErrorKind};
 use crate::json::Json;
@@ -19,7 +19,7 @@ impl Portfolio {
     /// Asks Criteo. `configured` empty means every advertiser that consented.
     pub(crate) async fn fetch(client: &CriteoClient, configured: &[String]) -> Result<Self, FetchError> {
         let request = ListRequest {
-            endpoint: EndpointId::AdvertisersMe,
+            endpoint: Connector::PORTFOLIO,
             parent_id: None,
             body: None,
             what: "the list of advertisers".to_owned(),

@@ -8,9 +8,9 @@ use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use super::carry::{Before, Carry};
 use super::context::Run;
 use super::summary::{Notice, TableSummary};
-use crate::catalog::{ColumnType, EndpointId, Table};
+use crate::catalog::{Connector, Parent, RereadAges, Table};
 use crate::criteo::RowMemory;
-use crate::dates::{DateRange, is_provisional};
+use crate::dates::DateRange;
 use crate::error::{ErrorKind, error_chain};
 use crate::ledger::{Difference, LedgerError, PartitionRecord, PartitionStatus};
 use crate::store::{Staged, Store, StoreError};
@@ -86,7 +86,7 @@ struct Publisher {
     currency: String,
     timezone: String,
     as_of: NaiveDate,
-    lookback_days: u32,
+    reread_ages: RereadAges,
 }
 
 impl Publisher {
@@ -113,7 +113,7 @@ impl Publisher {
             currency: settings.currency.clone(),
             timezone: settings.timezone.name().to_owned(),
             as_of: settings.as_of,
-            lookback_days: table.lookback_days.unwrap_or(settings.lookback_days),
+            reread_ages: table.reread_ages(settings.lookback_days),
         }
     }
 
@@ -149,7 +149,7 @@ impl Publisher {
         pulled_at: DateTime<Utc>,
         staged: &Staged,
     ) -> PartitionRecord {
-        let is_provisional = self.table.is_report() && is_provisional(date, self.as_of, self.lookback_days);
+        let is_provisional = self.table.is_report() && self.reread_ages.is_provisional(date, self.as_of);
         PartitionRecord {
             table: self.table.name.clone(),
             date,
@@ -322,7 +322,7 @@ pub(super) async fn publish_snapshot(
     calls: u64,
 ) -> BTreeSet<String> {
     // The list of advertisers is what it is; nobody is missing from it.
-    let carry = (table.endpoint != EndpointId::AdvertisersMe).then(|| Carry::of(run, table.endpoint));
+    let carry = (table.endpoint != Connector::PORTFOLIO).then(|| Carry::of(run, table.endpoint));
     let publisher = Publisher::new(run, table);
     let (store, pulled_at, date) = (run.output.store.clone(), run.clock.now().trunc_subsecs(6), run.settings.as_of);
     let write = move || {
@@ -351,8 +351,8 @@ pub(super) async fn publish_snapshot(
 pub(super) struct SnapshotPage {
     /// The pages.
     pub answer: crate::criteo::ListAnswer,
-    /// Values of columns without a source.
-    pub context: Vec<(&'static str, String)>,
+    /// What the path of the request named, with its id.
+    pub context: Vec<(Parent, String)>,
     /// Only these identifiers, where the list holds more than was wanted.
     pub only: Option<Vec<String>>,
 }
@@ -373,7 +373,7 @@ fn distinct<'a>(table: &Table, mut resources: Vec<Resource<'a>>) -> Vec<Resource
     let keys: Vec<_> = table
         .columns
         .iter()
-        .filter(|column| table.primary_key.contains(&column.name) && column.name != table.partition_by)
+        .filter(|column| table.primary_key.contains(&column.name) && !column.is_partition_date())
         .collect();
     let key = |resource: &Resource<'_>| keys.iter().map(|column| resource.key(column)).collect::<Vec<_>>();
     resources.sort_by_cached_key(|resource| key(resource));
@@ -423,10 +423,8 @@ async fn publish<T: Send + 'static>(
 }
 
 fn sums(layout: &ReportLayout, partition: Partition<'_>) -> BTreeMap<String, String> {
-    let additive = layout.columns().enumerate().filter(|(_, column)| {
-        column.additive && matches!(column.column_type, ColumnType::Integer | ColumnType::Numeric)
-    });
-    additive
+    let summed = layout.columns().enumerate().filter(|(_, column)| column.is_summed());
+    summed
         .filter_map(|(position, column)| {
             Some((column.name.clone(), format_numeric(partition.sum_billionths(position)?)))
         })

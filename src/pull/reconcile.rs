@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
-use crate::catalog::{Catalog, ColumnType, CustomReport, EndpointId, Extract, Grain, Table, TableOverrides};
+use crate::catalog::{Catalog, Column, ColumnType, CustomReport, Extract, Grain, Table, TableOverrides, TotalsBy};
 use crate::dates::DateRange;
 use crate::ledger::Difference;
 use crate::settings::Settings;
@@ -111,14 +111,14 @@ impl TotalsQuery {
     /// The query for `table`; `None` where there is nothing to add up, or Criteo has no totals (transactions).
     pub fn new(table: &Table, settings: &Settings) -> Option<Self> {
         let metrics = additive_metrics(table)?;
-        let totals = match table.endpoint {
-            EndpointId::TransactionsReport => return None,
-            EndpointId::PlacementsReport => {
+        let totals = match table.report()?.totals {
+            TotalsBy::None => return None,
+            TotalsBy::PerRange => {
                 let dimensions = Some(vec!["AdvertiserId".to_owned()]);
                 let overrides = TableOverrides { metrics: Some(metrics), dimensions, ..TableOverrides::default() };
                 Catalog::get().resolve(&table.name, &overrides).ok()?.0
             }
-            _ => {
+            TotalsBy::PerDay => {
                 let (name, dimensions) = ("totals".to_owned(), vec!["AdvertiserId".to_owned()]);
                 let report = CustomReport { name, grain: Grain::Day, dimensions, metrics };
                 Catalog::get().custom_report(&report).ok()?.0
@@ -175,18 +175,15 @@ impl Totals {
     }
 }
 
-fn additive_columns(table: &Table) -> impl Iterator<Item = &crate::catalog::Column> {
-    table
-        .columns
-        .iter()
-        .filter(|column| column.additive && matches!(column.column_type, ColumnType::Integer | ColumnType::Numeric))
+fn additive_columns(table: &Table) -> impl Iterator<Item = &Column> {
+    table.columns.iter().filter(|column| column.is_summed())
 }
 
 /// Criteo's names of the metrics that may be added up; `None` when there are none.
 fn additive_metrics(table: &Table) -> Option<Vec<String>> {
     let Extract::Report { metrics, .. } = &table.extract else { return None };
-    let additive: Vec<String> = additive_columns(table).filter_map(|column| column.source.clone()).collect();
-    let metrics: Vec<String> = metrics.iter().filter(|metric| additive.contains(metric)).cloned().collect();
+    let additive: Vec<&str> = additive_columns(table).filter_map(Column::source).collect();
+    let metrics: Vec<String> = metrics.iter().filter(|metric| additive.contains(&metric.as_str())).cloned().collect();
     (!metrics.is_empty()).then_some(metrics)
 }
 

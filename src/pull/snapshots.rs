@@ -13,7 +13,7 @@ use super::context::Run;
 use super::portfolio::id_of;
 use super::publish::{SnapshotPage, publish_snapshot};
 use super::summary::Notice;
-use crate::catalog::{EndpointId, Table};
+use crate::catalog::{Connector, EndpointId, ListScope, Parent, Table};
 use crate::criteo::{FetchError, FetchErrorKind, ListAnswer, ListRequest, search_body};
 use crate::dates::DateRange;
 use crate::error::ErrorKind;
@@ -46,7 +46,7 @@ impl<'r> Snapshots<'r> {
             }
         };
         match pages {
-            Ok(_) if table.endpoint != EndpointId::AdvertisersMe && self.run.roster.advertisers().is_empty() => {
+            Ok(_) if table.endpoint != Connector::PORTFOLIO && self.run.roster.advertisers().is_empty() => {
                 self.not_refreshed(table, ErrorKind::Consent, "every advertiser was refused");
             }
             Ok(pages) => {
@@ -76,22 +76,23 @@ impl<'r> Snapshots<'r> {
     }
 
     async fn pages(&self, table: &Table) -> Result<Vec<SnapshotPage>, FetchError> {
-        match table.endpoint {
-            EndpointId::AdvertisersMe => {
+        let scope = table.endpoint().list_scope().expect("an entity table comes from a list");
+        match scope {
+            ListScope::Account => {
                 let ids = self.run.roster.portfolio.ids().map(str::to_owned).collect();
                 let answer = self.run.roster.portfolio.answer().clone();
                 Ok(vec![SnapshotPage { answer, context: Vec::new(), only: Some(ids) }])
             }
-            EndpointId::AdSetsSearch => {
+            ListScope::Search if table.endpoint == EndpointId::AdSetsSearch => {
                 let searches = self.ad_sets().await?;
                 Ok(searches.iter().cloned().map(whole).collect())
             }
-            EndpointId::CampaignsSearch => {
+            ListScope::Search => {
                 let answers = self.search(table.endpoint, &table.name).await?;
                 Ok(answers.into_iter().map(whole).collect())
             }
-            EndpointId::AdSetCategoryBids | EndpointId::AdSetDisplayMultipliers => self.by_ad_set(table).await,
-            _ => self.by_advertiser(table).await,
+            ListScope::AdSet => self.by_ad_set(table).await,
+            ListScope::Advertiser => self.by_advertiser(table).await,
         }
     }
 
@@ -157,7 +158,7 @@ impl<'r> Snapshots<'r> {
                 body: None,
             };
             let answer = self.list_of(&request, Some(&advertiser)).await;
-            let page = |answer| SnapshotPage { answer, context: vec![("advertiser_id", advertiser)], only: None };
+            let page = |answer| SnapshotPage { answer, context: vec![(Parent::Advertiser, advertiser)], only: None };
             answer.map(|answer| answer.map(page))
         });
         let pages: Vec<Option<SnapshotPage>> = lists.buffer_unordered(CONCURRENT_LISTS).try_collect().await?;
@@ -174,8 +175,8 @@ impl<'r> Snapshots<'r> {
                 body: None,
             };
             let answer = self.list_of(&request, advertiser.as_deref()).await;
-            let mut context = vec![("ad_set_id", ad_set)];
-            context.extend(advertiser.map(|advertiser| ("advertiser_id", advertiser)));
+            let mut context = vec![(Parent::AdSet, ad_set)];
+            context.extend(advertiser.map(|advertiser| (Parent::Advertiser, advertiser)));
             answer.map(|answer| answer.map(|answer| SnapshotPage { answer, context, only: None }))
         });
         let pages: Vec<Option<SnapshotPage>> = lists.buffer_unordered(CONCURRENT_LISTS).try_collect().await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::catalog::{Column, ColumnType, EndpointId, Extract, Grain, Job, Mode, Table};
+use crate::catalog::{Column, ColumnType, DaySource, Division, EndpointId, Extract, Grain, Job, Mode, Origin, Table};
 use crate::criteo::ReportFilter;
 use crate::dates::DateRange;
 use crate::settings::Settings;
@@ -15,11 +15,10 @@ const ENVIRONMENTS: [&str; 3] = ["Web", "Android", "Ios"];
 
 /// Whether to ask for disclosed and undisclosed placements: both, where the table tells them apart.
 pub(super) fn disclosures(table: &Table) -> Vec<Option<bool>> {
-    let tells_apart = table.columns.iter().any(|column| column.name == "disclosed");
-    match (table.endpoint, tells_apart) {
-        (EndpointId::PlacementsReport, true) => vec![Some(true), Some(false)],
+    match table.report() {
+        Some(report) if report.has_undisclosed && table.has_origin(&Origin::Disclosed) => vec![Some(true), Some(false)],
         // Criteo's default; whether undisclosed placements have categories is not documented.
-        (EndpointId::PlacementsReport, false) => vec![Some(true)],
+        Some(report) if report.has_undisclosed => vec![Some(true)],
         _ => vec![None],
     }
 }
@@ -65,6 +64,15 @@ impl Part {
     pub(super) fn advertiser_halves(&self) -> Option<Vec<Self>> {
         let (first, second) = halve(&self.filter.advertisers)?;
         Some([first, second].map(|advertisers| self.of(advertisers)).into())
+    }
+
+    /// Whether it is divided in this way already.
+    pub(super) fn is_divided_by(&self, division: Division) -> bool {
+        match division {
+            Division::AdSet => self.filter.ad_sets.is_some(),
+            Division::Environment => self.filter.environment.is_some(),
+            Division::EventType => self.filter.event_type.is_some(),
+        }
     }
 
     /// Two parts with half of `ids` each.
@@ -149,11 +157,11 @@ const VALUE_COLUMN: usize = 1;
 
 /// An internal table of nothing but the values of one dimension, for the report that `endpoint` serves.
 pub fn value_table(endpoint: EndpointId, dimension: &str, settings: &Settings) -> (Arc<Table>, Arc<ReportLayout>) {
-    let column = |name: &str, column_type, source: Option<&str>| Column {
+    let column = |name: &str, column_type, origin| Column {
         name: name.to_owned(),
         column_type,
         mode: Mode::Nullable,
-        source: source.map(str::to_owned),
+        origin,
         description: String::new(),
         additive: false,
     };
@@ -164,14 +172,17 @@ pub fn value_table(endpoint: EndpointId, dimension: &str, settings: &Settings) -
         description: String::new(),
         primary_key: vec!["value".to_owned()],
         partition_by: "day".to_owned(),
-        columns: vec![column("day", ColumnType::Date, None), column("value", ColumnType::String, Some(dimension))],
+        columns: vec![
+            column("day", ColumnType::Date, Origin::Day(DaySource::Requested)),
+            column("value", ColumnType::String, Origin::Field(dimension.to_owned())),
+        ],
         extract: Extract::Report {
             grain: Grain::Day,
             dimensions: vec![dimension.to_owned()],
             metrics: vec!["Displays".to_owned()],
         },
         enabled: false,
-        lookback_days: None,
+        reread_ages: None,
     };
     let layout = ReportLayout::new(&table, settings.timezone, &settings.currency).expect("it is a report table");
     (Arc::new(table), Arc::new(layout))

@@ -32,7 +32,6 @@ pub use environment::Environment;
 pub use file::{ConfigurationFile, DEFAULT_CONFIGURATION, DEFAULT_PATH};
 pub use output::{ObjectStore, OutputLocation};
 pub use problem::{Located, Origin, Problem, Problems, Warning};
-pub use report::{ReportSettings, TableSettings};
 pub use resolve::{Overrides, Settings};
 pub use suggest::nearest;
 pub use timezone::parse_timezone;

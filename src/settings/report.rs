@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::Grain;
+use crate::catalog::{CustomReport, Grain, MAX_REPORT_NAME, TableOverrides, is_report_name};
 
 use super::file::{RawConfiguration, RawReport, RawTable};
 use super::problem::{Invalid, Located, Origin, Problem};
@@ -17,38 +17,12 @@ const TIME_DIMENSIONS: [&str; 5] = ["Hour", "Day", "Week", "Month", "Year"];
 /// Days that a table can look back at most: the two years that Criteo keeps.
 pub(super) const MAX_LOOKBACK_DAYS: u32 = 731;
 
-/// What was said about one table; `None` leaves it as the connector declares it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TableSettings {
-    /// Whether `pull` and `backfill` take it without `--tables`.
-    pub enabled: Option<bool>,
-    /// Days that every pull reads again.
-    pub lookback_days: Option<u32>,
-    /// Metrics instead of the declared ones (report tables only).
-    pub metrics: Option<Vec<String>>,
-    /// Dimensions instead of the declared ones (report tables only).
-    pub dimensions: Option<Vec<String>>,
-}
-
-/// One custom statistics report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportSettings {
-    /// Name of its table and folder.
-    pub name: String,
-    /// Day or hour.
-    pub grain: Grain,
-    /// Dimensions, as Criteo spells them, without the time.
-    pub dimensions: Vec<String>,
-    /// Metrics, as Criteo spells them.
-    pub metrics: Vec<String>,
-}
-
 /// The valid reports; what is wrong with the others goes to `problems`.
 pub(super) fn resolve_reports(
     raw: &RawConfiguration,
     known_tables: &[&str],
     problems: &mut Vec<Problem>,
-) -> Vec<ReportSettings> {
+) -> Vec<CustomReport> {
     let mut taken = BTreeSet::new();
     raw.reports.iter().filter_map(|report| resolve_report(report, known_tables, &mut taken, problems)).collect()
 }
@@ -58,7 +32,7 @@ fn resolve_report<'a>(
     known_tables: &[&str],
     taken: &mut BTreeSet<&'a str>,
     problems: &mut Vec<Problem>,
-) -> Option<ReportSettings> {
+) -> Option<CustomReport> {
     let name = required(raw.name.as_ref(), "name", "such as \"clicks_by_device\"", &raw.origin, problems);
     let metrics = required(raw.metrics.as_ref(), "metrics", "such as [\"Clicks\"]", &raw.origin, problems);
     let dimensions = required(raw.dimensions.as_ref(), "dimensions", "such as [\"CampaignId\"]", &raw.origin, problems);
@@ -76,7 +50,7 @@ fn resolve_report<'a>(
         check_no_time(dimensions, problems);
     }
     let grain = grain(raw.grain.as_ref(), problems);
-    Some(ReportSettings {
+    Some(CustomReport {
         name: name?.value.clone(),
         grain,
         dimensions: dimensions?.value.clone(),
@@ -105,12 +79,10 @@ fn required<'a, T>(
 
 fn check_report_name(name: &Located<String>, known_tables: &[&str], problems: &mut Vec<Problem>) {
     let text = &name.value;
-    let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase());
-    let is_snake = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    let invalid = if !starts_well || !is_snake || text.len() > 64 {
+    let invalid = if !is_report_name(text) {
         Invalid::new(
             format!("`{text}` cannot name a table"),
-            "use up to 64 lower-case letters, digits and underscores, a letter first",
+            format!("use up to {MAX_REPORT_NAME} lower-case letters, digits and underscores, a letter first"),
         )
     } else if known_tables.contains(&text.as_str()) {
         Invalid::new(format!("`{text}` is a built-in table"), "give the report another name")
@@ -168,9 +140,9 @@ fn check_no_time(dimensions: &Located<Vec<String>>, problems: &mut Vec<Problem>)
 pub(super) fn resolve_tables(
     raw: &RawConfiguration,
     known_tables: &[&str],
-    reports: &[ReportSettings],
+    reports: &[CustomReport],
     problems: &mut Vec<Problem>,
-) -> BTreeMap<String, TableSettings> {
+) -> BTreeMap<String, TableOverrides> {
     let report_names: Vec<&str> = reports.iter().map(|report| report.name.as_str()).collect();
     let all_names: Vec<&str> = known_tables.iter().chain(&report_names).copied().collect();
     for table in &raw.tables {
@@ -226,8 +198,8 @@ pub(super) fn check_lookback(days: &Located<u32>, problems: &mut Vec<Problem>) {
     }
 }
 
-fn table_settings(raw: &RawTable) -> TableSettings {
-    TableSettings {
+fn table_settings(raw: &RawTable) -> TableOverrides {
+    TableOverrides {
         enabled: raw.enabled.as_ref().map(|enabled| enabled.value),
         lookback_days: raw.lookback_days.as_ref().map(|days| days.value),
         metrics: raw.metrics.as_ref().map(|metrics| metrics.value.clone()),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 
+use crate::catalog::{CustomReport, TableOverrides};
 use crate::dates;
 
 use super::api_url::ApiUrl;
@@ -18,7 +19,7 @@ use super::environment::{
 use super::file::{ConfigurationFile, RawConfiguration};
 use super::output::OutputLocation;
 use super::problem::{Invalid, Located, Problem, Problems, Warning};
-use super::report::{self, ReportSettings, TableSettings};
+use super::report;
 use super::timezone;
 
 const DEFAULT_OUTPUT: &str = "./data";
@@ -66,9 +67,9 @@ pub struct Settings {
     /// `--tables`: exactly these, enabled or not; empty: the enabled ones.
     pub selected_tables: Vec<String>,
     /// What the file says about tables, by name.
-    pub tables: BTreeMap<String, TableSettings>,
+    pub tables: BTreeMap<String, TableOverrides>,
     /// Custom statistics reports.
-    pub reports: Vec<ReportSettings>,
+    pub reports: Vec<CustomReport>,
     /// Base URL of the API, where it is not the connector's own.
     pub api_url: Option<ApiUrl>,
     /// Tests only: waits are counted, not slept.
@@ -254,7 +255,7 @@ impl Resolver<'_> {
         days.value
     }
 
-    fn selected_tables(&mut self, known_tables: &[&str], reports: &[ReportSettings]) -> Vec<String> {
+    fn selected_tables(&mut self, known_tables: &[&str], reports: &[CustomReport]) -> Vec<String> {
         let report_names = reports.iter().map(|report| report.name.as_str());
         let all_names: Vec<&str> = known_tables.iter().copied().chain(report_names).collect();
         for name in self.flags.tables.iter().filter(|name| !all_names.contains(&name.as_str())) {

@@ -198,6 +198,17 @@ fn a_report_that_cannot_be_is_refused_with_every_reason() {
 }
 
 #[test]
+fn a_report_name_has_the_same_limit_in_the_file_and_in_the_catalogue() {
+    let report = |letters: usize| {
+        format!("\n[[reports]]\nname = '{}'\ndimensions = ['AdId']\nmetrics = ['Clicks']\n", "a".repeat(letters))
+    };
+    let longest = from_file(&report(63)).unwrap().0.reports;
+    assert!(crate::catalog::Catalog::get().custom_report(&longest[0]).is_ok());
+    let text = problems_of(&report(64));
+    assert!(text.contains("c.toml:3 `reports[0].name`") && text.contains("up to 63 lower-case letters"), "{text}");
+}
+
+#[test]
 fn fields_of_a_custom_report_are_changed_in_one_place_only() {
     let text = problems_of(
         "[[reports]]\nname='r'\ndimensions=['AdId']\nmetrics=['Clicks']\n[tables.r]\nmetrics=['Displays']\n",

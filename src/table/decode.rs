@@ -17,7 +17,7 @@ use super::excerpt::excerpt;
 use super::numeric::{self, NumericError};
 use super::partitions::{Partition, Partitions};
 use super::time::WireTime;
-use crate::catalog::{Column, ColumnType, Table};
+use crate::catalog::{Column, ColumnType, DaySource, Origin, Table};
 use crate::dates::DateRange;
 use crate::json::{Cursor, JsonError, RawText, Scalar};
 
@@ -154,14 +154,11 @@ enum Filler {
     Disclosed,
 }
 
-/// How a row's day is known.
+/// How a row's day is known: [`DaySource`] with positions of fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DaySource {
-    /// The date component of a field.
-    Date(usize),
-    /// The day, in the report time zone, of a field that is an instant.
+enum RowDay {
+    Field(usize),
     Instant(usize),
-    /// The report has no date; exactly one day was asked for.
     Requested,
 }
 
@@ -180,7 +177,7 @@ pub struct ReportLayout {
     keys: Vec<usize>,
     /// The column that rows are told apart by.
     day_column: usize,
-    day: DaySource,
+    day: RowDay,
 }
 
 /// Columns that are filled when the file is written, not from the response.
@@ -191,9 +188,6 @@ pub const ADVERTISER_ID: &str = "advertiser_id";
 impl ReportLayout {
     /// The layout of `table`'s rows for reports in `timezone` and `currency`; `None` for tables that are not reports.
     pub fn new(table: &Table, timezone: Tz, currency: &str) -> Option<Self> {
-        if !table.is_report() {
-            return None;
-        }
         let mut layout = Self {
             table: table.name.clone(),
             timezone,
@@ -204,11 +198,11 @@ impl ReportLayout {
             columns: Vec::new(),
             keys: Vec::new(),
             day_column: 0,
-            day: DaySource::Requested,
+            day: RowDay::Requested,
         };
-        for column in table.columns.iter().filter(|column| column.name != PULLED_AT) {
+        for column in table.columns.iter().filter(|column| column.origin != Origin::PulledAt) {
             let identifies = table.primary_key.contains(&column.name);
-            let filler = layout.filler(column, &table.partition_by, identifies);
+            let filler = layout.filler(column, identifies)?;
             if identifies {
                 layout.keys.push(layout.columns.len());
             }
@@ -217,22 +211,30 @@ impl ReportLayout {
             }
             layout.columns.push((column.clone(), filler));
         }
-        layout.day = layout.find_day();
+        let day = table.columns.iter().find_map(|column| match &column.origin {
+            Origin::Day(source) => Some(source),
+            _ => None,
+        });
+        layout.day = layout.row_day(day?);
         Some(layout)
     }
 
-    fn filler(&mut self, column: &Column, partition_by: &str, identifies: bool) -> Filler {
-        let field = column.source.as_ref().map(|name| self.field(name, identifies));
-        match (column.name.as_str(), field) {
-            ("currency", Some(field)) => Filler::Currency(field),
-            (name, _) if name == partition_by => Filler::Day,
-            (_, Some(field)) => Filler::Field(field),
-            ("disclosed", None) => Filler::Disclosed,
-            (name, None) => {
-                debug_assert!(false, "column `{name}` has neither a source nor a rule");
+    /// `None` for what only resources have.
+    fn filler(&mut self, column: &Column, identifies: bool) -> Option<Filler> {
+        Some(match &column.origin {
+            Origin::Field(name) | Origin::Hour(name) => Filler::Field(self.field(name, identifies)),
+            Origin::Currency(name) => Filler::Currency(self.field(name, identifies)),
+            Origin::Day(source) => {
+                if let DaySource::Field(name) = source {
+                    self.field(name, identifies);
+                }
                 Filler::Day
             }
-        }
+            Origin::Disclosed => Filler::Disclosed,
+            Origin::Pointer(_) | Origin::SnapshotDate | Origin::Parent(_) | Origin::Extra | Origin::PulledAt => {
+                return None;
+            }
+        })
     }
 
     fn field(&mut self, name: &str, identifies: bool) -> usize {
@@ -244,18 +246,19 @@ impl ReportLayout {
         *self.by_name.entry(name.to_ascii_lowercase()).or_insert(index)
     }
 
-    fn find_day(&self) -> DaySource {
-        let field = |name: &str| self.by_name.get(name).copied();
-        field("day")
-            .map(DaySource::Date)
-            .or_else(|| field("hour").map(DaySource::Instant))
-            .or_else(|| field("transactiondate").map(DaySource::Instant))
-            .unwrap_or(DaySource::Requested)
+    fn row_day(&self, source: &DaySource) -> RowDay {
+        let field = |name: &str| self.by_name.get(&name.to_ascii_lowercase()).copied();
+        match source {
+            DaySource::Field(name) => field(name).map(RowDay::Field),
+            DaySource::Instant(name) => field(name).map(RowDay::Instant),
+            DaySource::Requested => None,
+        }
+        .unwrap_or(RowDay::Requested)
     }
 
     /// Whether the report's rows carry their day; those that do not must be asked for one day at a time.
     pub fn has_day(&self) -> bool {
-        self.day != DaySource::Requested
+        self.day != RowDay::Requested
     }
 
     /// Positions of the primary key among the columns of [`Self::empty_rows`].
@@ -676,7 +679,7 @@ impl RowContext<'_, '_> {
 
     /// The field that the day is read from, as it stands, where that alone decides the day.
     fn day_text(&self) -> Option<&str> {
-        let (DaySource::Date(field) | DaySource::Instant(field)) = self.layout.day else { return None };
+        let (RowDay::Field(field) | RowDay::Instant(field)) = self.layout.day else { return None };
         match self.cells[field] {
             Some(Scalar::Text(text)) if !text.escaped => Some(text.raw),
             _ => None,
@@ -685,9 +688,9 @@ impl RowContext<'_, '_> {
 
     fn day(&self) -> Result<NaiveDate, DecodeError> {
         let day = match self.layout.day {
-            DaySource::Requested => self.asked.days.from(),
-            DaySource::Date(field) => self.wire_time(field)?.date(),
-            DaySource::Instant(field) => self.wire_time(field)?.day_in(self.layout.timezone),
+            RowDay::Requested => self.asked.days.from(),
+            RowDay::Field(field) => self.wire_time(field)?.date(),
+            RowDay::Instant(field) => self.wire_time(field)?.day_in(self.layout.timezone),
         };
         if self.asked.day_is_given {
             return Ok(self.asked.days.from());

@@ -15,25 +15,21 @@ use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::decode::PULLED_AT;
 use super::excerpt::excerpt;
 use super::numeric;
 use super::parquet::pulled_at;
 use super::schema::arrow_schema;
 use super::time::WireTime;
-use crate::catalog::{Column, ColumnType, Extract, Mode, Table};
+use crate::catalog::{Column, ColumnType, Extract, Mode, Origin, Parent, Table};
 use crate::json::Json;
-
-/// Column of attributes that no other column knows.
-pub const EXTRA: &str = "_extra";
 
 /// One resource and what its request fixed (the advertiser or ad set in the path).
 #[derive(Clone, Debug)]
 pub struct Resource<'a> {
     /// The resource object: `id`, `type`, `attributes`.
     pub json: Json<'a>,
-    /// Values of columns without a source, by column name.
-    pub context: Vec<(&'static str, String)>,
+    /// What the path of the request named, with its id.
+    pub context: Vec<(Parent, String)>,
 }
 
 /// A value that is not what its column says.
@@ -57,20 +53,21 @@ pub fn entity_batch(
     let schema: Schema = arrow_schema(table);
     let mut arrays = Vec::with_capacity(table.columns.len());
     for (column, field) in table.columns.iter().zip(schema.fields()) {
-        let array = match (&column.source, column.name.as_str()) {
-            (Some(pointer), _) => {
+        let array = match &column.origin {
+            Origin::Pointer(pointer) => {
                 let values: Vec<_> = resources.iter().map(|resource| resource.json.pointer(pointer)).collect();
                 build(column, field, &values).map_err(|misfit| misfit.locate(table, resources))?
             }
-            (None, PULLED_AT) => pulled_at(instant, resources.len()),
-            (None, EXTRA) => {
+            Origin::PulledAt => pulled_at(instant, resources.len()),
+            Origin::Extra => {
                 Arc::new(resources.iter().map(|resource| extra(table, &resource.json)).collect::<StringArray>())
             }
-            (None, name) if name == table.partition_by => {
-                Arc::new(Date32Array::from_value(snapshot_date.to_epoch_days(), resources.len()))
+            Origin::SnapshotDate => Arc::new(Date32Array::from_value(snapshot_date.to_epoch_days(), resources.len())),
+            Origin::Parent(parent) => {
+                Arc::new(resources.iter().map(|resource| resource.parent(*parent)).collect::<StringArray>())
             }
-            (None, name) => {
-                Arc::new(resources.iter().map(|resource| resource.context_value(name)).collect::<StringArray>())
+            Origin::Field(_) | Origin::Hour(_) | Origin::Currency(_) | Origin::Day(_) | Origin::Disclosed => {
+                unreachable!("a resource has no fields of a report")
             }
         };
         arrays.push(array);
@@ -81,14 +78,15 @@ pub fn entity_batch(
 impl Resource<'_> {
     /// The value of `column` as text, for sorting and de-duplication.
     pub fn key(&self, column: &Column) -> String {
-        match &column.source {
-            Some(pointer) => self.json.pointer(pointer).map(scalar_text).unwrap_or_default(),
-            None => self.context_value(&column.name).unwrap_or_default().to_owned(),
+        match &column.origin {
+            Origin::Pointer(pointer) => self.json.pointer(pointer).map(scalar_text).unwrap_or_default(),
+            Origin::Parent(parent) => self.parent(*parent).unwrap_or_default().to_owned(),
+            _ => String::new(),
         }
     }
 
-    fn context_value(&self, name: &str) -> Option<&str> {
-        self.context.iter().find(|(column, _)| *column == name).map(|(_, value)| value.as_str())
+    fn parent(&self, parent: Parent) -> Option<&str> {
+        self.context.iter().find(|(known, _)| *known == parent).map(|(_, id)| id.as_str())
     }
 }
 
@@ -225,7 +223,7 @@ fn build_record(
     }
     let mut arrays = Vec::with_capacity(columns.len());
     for (child, field) in columns.iter().zip(fields) {
-        let pointer = child.source.as_deref().unwrap_or_default();
+        let pointer = child.source().unwrap_or_default();
         let members: Vec<_> = values.iter().map(|value| value.and_then(|value| value.pointer(pointer))).collect();
         let array = build(child, field, &members)
             .map_err(|misfit| Misfit { column: format!("{}.{}", column.name, misfit.column), ..misfit })?;
@@ -333,11 +331,11 @@ impl Known<'_> {
         if self.not_stored.iter().any(|known| known == pointer) {
             return None;
         }
-        if let Some(column) = self.columns.iter().find(|column| column.source.as_deref() == Some(pointer)) {
+        if let Some(column) = self.columns.iter().find(|column| column.source() == Some(pointer)) {
             return has_unknown(column, value).then(|| (name.to_owned(), value.to_string()));
         }
         let prefix = format!("{pointer}/");
-        let sources = self.columns.iter().filter_map(|column| column.source.as_ref()).chain(self.not_stored);
+        let sources = self.columns.iter().filter_map(Column::source).chain(self.not_stored.iter().map(String::as_str));
         let is_parent = sources.into_iter().any(|known| known.starts_with(&prefix));
         match value {
             Json::Null if is_parent => None,
@@ -398,7 +396,7 @@ mod tests {
         let start = batch.column_by_name("schedule_start_at").unwrap();
         let start = start.as_primitive::<arrow::datatypes::TimestampMicrosecondType>();
         assert_eq!(start.value_as_datetime(0).unwrap().to_string(), "2025-12-31 22:00:00");
-        assert_eq!(text(&batch, EXTRA, 0), None);
+        assert_eq!(text(&batch, "_extra", 0), None);
     }
 
     #[test]
@@ -410,7 +408,7 @@ mod tests {
         .unwrap();
         assert_eq!(text(&batch, "ad_set_id", 0), Some("7"));
         assert_eq!(text(&batch, "objective", 0), Some("worldDomination"));
-        assert_eq!(text(&batch, EXTRA, 0), Some(r#"{"new":{"a":[1.10]},"budget":{"newer":true}}"#));
+        assert_eq!(text(&batch, "_extra", 0), Some(r#"{"new":{"a":[1.10]},"budget":{"newer":true}}"#));
     }
 
     #[test]
@@ -423,8 +421,8 @@ mod tests {
         let first = tags.value(0);
         let width = first.as_struct().column_by_name("width").unwrap().as_primitive::<Int64Type>();
         assert_eq!(width.value(0), 300);
-        assert!(text(&batch, EXTRA, 0).unwrap().contains(r#""depth":1"#));
-        assert_eq!(text(&batch, EXTRA, 1), None);
+        assert!(text(&batch, "_extra", 0).unwrap().contains(r#""depth":1"#));
+        assert_eq!(text(&batch, "_extra", 1), None);
     }
 
     #[test]

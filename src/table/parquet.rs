@@ -20,10 +20,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::columns::{ColumnBuffer, Rows};
-use super::decode::PULLED_AT;
 use super::footer;
 use super::schema::arrow_schema;
-use crate::catalog::{Column, ColumnType, Table};
+use crate::catalog::{Column, ColumnType, Origin, Table};
 
 /// Rows turned into Arrow arrays at a time: small enough to stay in cache, large enough to amortise a call.
 const BATCH_ROWS: usize = 8192;
@@ -147,7 +146,7 @@ fn properties(table: &Table, provenance: &Provenance) -> WriterProperties {
 fn repeats(column: &Column) -> bool {
     match column.column_type {
         ColumnType::Integer | ColumnType::Numeric | ColumnType::Float => false,
-        ColumnType::Timestamp => column.name == PULLED_AT || column.name == "hour",
+        ColumnType::Timestamp => matches!(column.origin, Origin::PulledAt | Origin::Hour(_)),
         ColumnType::String | ColumnType::Boolean | ColumnType::Date | ColumnType::Json | ColumnType::Record(_) => true,
     }
 }
@@ -169,6 +168,7 @@ pub fn schema_version(schema: &Schema) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::table::decode::PULLED_AT;
     use arrow::array::{Array, AsArray};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 

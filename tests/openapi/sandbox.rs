@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use criteo_source::catalog::{Connector, Endpoint, EndpointId, Method, Pagination, Report};
+use criteo_source::catalog::{Connector, Endpoint, EndpointId, Method, Pagination};
 use criteo_source::clock::Clock;
 use criteo_source::sandbox::{Sandbox, SandboxOptions};
 use serde_json::Value;
@@ -111,7 +111,7 @@ async fn all_answers(visitor: &Visitor) -> BTreeMap<EndpointId, Vec<Value>> {
     let advertisers = visitor.ids(EndpointId::AdvertisersMe).await;
     let ad_sets = visitor.ids(EndpointId::AdSetsSearch).await;
     let mut answers: BTreeMap<EndpointId, Vec<Value>> = BTreeMap::new();
-    for endpoint in Connector::get().endpoints.iter().filter(|endpoint| Report::of(endpoint.id).is_none()) {
+    for endpoint in Connector::get().endpoints.iter().filter(|endpoint| endpoint.report().is_none()) {
         let parents = match endpoint.id {
             EndpointId::Ads | EndpointId::Creatives | EndpointId::Coupons => &advertisers[..],
             EndpointId::AdSetCategoryBids | EndpointId::AdSetDisplayMultipliers => &ad_sets[..],

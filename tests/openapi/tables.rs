@@ -37,7 +37,7 @@ fn leaves(openapi: &Value, schema: &Value, path: &str, into: &mut BTreeMap<Strin
 
 fn column_leaves<'a>(columns: &'a [Column], prefix: &str, into: &mut BTreeMap<String, &'a Column>) {
     for column in columns {
-        let Some(source) = &column.source else { continue };
+        let Some(source) = column.source() else { continue };
         let list = if column.mode == Mode::Repeated { "[]" } else { "" };
         let path = format!("{prefix}{source}{list}");
         match &column.column_type {

@@ -8,7 +8,7 @@ use crate::catalog::contracts::{CommonColumns, Contract};
 use crate::catalog::fields::FieldCatalogue;
 use crate::catalog::{
     Catalog, CatalogError, Column, ColumnType, Confidence, Connector, EndpointId, Extract, Field, FieldKind, Job, Mode,
-    Pagination, QuotaClass, Report,
+    Origin, Pagination, QuotaClass, Report,
 };
 
 const ENDPOINTS: [EndpointId; 12] = [
@@ -89,7 +89,7 @@ fn caps_history_quota_and_paging_are_what_criteo_documents() {
     assert_eq!(limits(EndpointId::PlacementsReport), (Some(20_000), Some(3)));
     assert_eq!(limits(EndpointId::TransactionsReport), (None, Some(24)));
     for endpoint in &connector.endpoints {
-        let report = Report::of(endpoint.id).is_some();
+        let report = endpoint.report().is_some();
         assert_eq!(endpoint.quota == QuotaClass::Report, report, "{:?}", endpoint.id);
         let paged = matches!(endpoint.id, EndpointId::Ads | EndpointId::Creatives | EndpointId::Coupons);
         let expected = if paged { Pagination::Offset { limit: 50 } } else { Pagination::None };
@@ -160,14 +160,18 @@ fn column_names_are_unique_snake_case_and_never_the_partition_key() {
 }
 
 #[test]
-fn every_column_has_a_source_or_is_one_that_we_add() {
-    let added = ["day", "snapshot_date", "disclosed", "_extra", "_pulled_at", "ad_set_id", "advertiser_id"];
+fn every_column_has_an_origin_that_its_kind_of_table_can_fill() {
     for table in tables() {
         for column in all_columns(&table.columns) {
             assert!(!column.description.is_empty(), "{} of {}", column.name, table.name);
-            match &column.source {
-                Some(source) => assert_eq!(source.starts_with('/'), !table.is_report(), "{source} of {}", table.name),
-                None => assert!(added.contains(&column.name.as_str()), "{} of {}", column.name, table.name),
+            let of_report = match &column.origin {
+                Origin::Field(_) | Origin::Hour(_) | Origin::Currency(_) | Origin::Day(_) | Origin::Disclosed => true,
+                Origin::Pointer(_) | Origin::SnapshotDate | Origin::Parent(_) | Origin::Extra => false,
+                Origin::PulledAt => table.is_report(),
+            };
+            assert_eq!(of_report, table.is_report(), "{} of {}", column.name, table.name);
+            if let Some(source) = column.source() {
+                assert_eq!(source.starts_with('/'), !table.is_report(), "{source} of {}", table.name);
             }
         }
     }
@@ -176,7 +180,7 @@ fn every_column_has_a_source_or_is_one_that_we_add() {
 #[test]
 fn own_ids_come_from_the_resource_and_not_from_its_attributes() {
     for (name, id) in [("campaigns", "campaign_id"), ("ad_sets", "ad_set_id"), ("creatives", "creative_id")] {
-        assert_eq!(table(name).column(id).expect("a column").source.as_deref(), Some("/id"));
+        assert_eq!(table(name).column(id).expect("a column").source(), Some("/id"));
     }
 }
 
@@ -325,11 +329,16 @@ fn records_have_fields_and_nothing_else_has() {
     for (rest, detail) in [
         ("type = \"RECORD\"\ndescription = \"d\"\n", "column `c` is a record without fields"),
         (
-            "type = \"STRING\"\ndescription = \"d\"\n[[columns.fields]]\nname = \"f\"\ntype = \"STRING\"\ndescription = \"d\"\n",
+            "type = \"STRING\"\ndescription = \"d\"\n[[columns.fields]]\nname = \"f\"\ntype = \"STRING\"\nsource = \"/f\"\ndescription = \"d\"\n",
             "column `c` has fields but is not a record",
         ),
+        ("type = \"STRING\"\ndescription = \"d\"\n", "column `c` has neither `source` nor `parent`"),
         (
-            "type = \"STRING\"\npersonal_data = true\ndescription = \"d\"\n",
+            "type = \"STRING\"\nsource = \"/c\"\nparent = \"advertiser\"\ndescription = \"d\"\n",
+            "column `c` has both `source` and `parent`",
+        ),
+        (
+            "type = \"STRING\"\nsource = \"/c\"\npersonal_data = true\ndescription = \"d\"\n",
             "column `c` is personal data and its description does not say so",
         ),
     ] {

@@ -2,7 +2,8 @@
 
 use super::{names, table};
 use crate::catalog::{
-    Catalog, CatalogError, ColumnType, CustomReport, Extract, FieldKind, Grain, Table, TableOverrides, Warning,
+    Catalog, CatalogError, ColumnType, CustomReport, Extract, FieldKind, Grain, RereadAges, Table, TableOverrides,
+    Warning,
 };
 
 fn strings(names: &[&str]) -> Vec<String> {
@@ -48,7 +49,7 @@ fn the_daily_table_requests_both_halves_of_each_pair_and_starts_with_its_key() {
         "displays",
     ];
     assert_eq!(names(&table)[..columns.len()], columns);
-    assert_eq!(table.columns[0].source.as_deref(), Some("Day"));
+    assert_eq!(table.columns[0].source(), Some("Day"));
     assert_eq!(table.primary_key, ["day", "advertiser_id", "campaign_id", "ad_set_id", "ad_id"]);
 }
 
@@ -58,21 +59,18 @@ fn the_hourly_table_requests_the_hour_and_adds_the_day() {
     assert_eq!(requested(&table).0[0], "Hour");
     assert!(!requested(&table).0.contains(&"Day".to_owned()));
     assert_eq!(names(&table)[..2], ["day", "hour"]);
-    assert_eq!(table.columns[0].source, None);
-    assert_eq!(
-        (table.columns[1].source.as_deref(), &table.columns[1].column_type),
-        (Some("Hour"), &ColumnType::Timestamp)
-    );
+    assert_eq!(table.columns[0].source(), None);
+    assert_eq!((table.columns[1].source(), &table.columns[1].column_type), (Some("Hour"), &ColumnType::Timestamp));
     assert_eq!(table.primary_key, ["hour", "advertiser_id", "campaign_id", "ad_set_id"]);
 }
 
 #[test]
 fn placements_add_the_day_and_what_was_asked_for() {
     let table = table("placements_daily");
-    assert_eq!(table.column("day").expect("a column").source, None);
-    assert_eq!(table.column("disclosed").expect("a column").source, None);
+    assert_eq!(table.column("day").expect("a column").source(), None);
+    assert_eq!(table.column("disclosed").expect("a column").source(), None);
     assert!(!requested(&table).0.contains(&"Day".to_owned()));
-    assert_eq!(table.lookback_days, Some(5));
+    assert_eq!(table.reread_ages, Some(RereadAges::up_to(5)));
     let key = ["day", "advertiser_id", "campaign_id", "ad_set_id", "environment", "placement", "disclosed"];
     assert_eq!(table.primary_key, key);
 }
@@ -117,7 +115,7 @@ fn transactions_request_nothing_and_have_fixed_columns() {
 fn the_configuration_wins_over_the_defaults() {
     let overrides = TableOverrides { enabled: Some(false), lookback_days: Some(7), ..TableOverrides::default() };
     let (table, _) = Catalog::get().resolve("placements_daily", &overrides).expect("a table");
-    assert_eq!((table.enabled, table.lookback_days), (false, Some(7)));
+    assert_eq!((table.enabled, table.reread_ages), (false, Some(RereadAges::up_to(7))));
 }
 
 #[test]

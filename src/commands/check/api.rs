@@ -14,7 +14,7 @@ use futures_util::future::{join, join_all};
 
 use super::finding::{CREDENTIALS, Finding};
 use super::reach::{Reach, Terms, reach};
-use crate::catalog::{Connector, EndpointId, Job, Table};
+use crate::catalog::{Connector, EndpointId, Job, ListScope, Table};
 use crate::criteo::{
     CriteoClient, FetchError, FetchErrorKind, ListRequest, ReportAnswer, ReportFilter, ReportRequest, search_body,
 };
@@ -94,9 +94,10 @@ impl<'a> ApiChecks<'a> {
         let advertisers = self.advertisers().await?;
         let (reach, terms) = self.reports(&advertisers).await;
         let someone = reach.likely(&advertisers);
-        let lists = join(self.scope_by_list(Job::Campaigns, &someone), self.scope_by_list(Job::Creatives, &someone));
+        let scopes = Connector::get().scopes.iter().filter_map(|scope| Some((scope.job, scope.proven_by?)));
+        let lists = join_all(scopes.map(|(job, proof)| self.scope_by_list(job, proof, &someone)));
         let (lists, tables) = join(lists, self.report_tables(&reach, &terms)).await;
-        self.findings.extend([lists.0, lists.1]);
+        self.findings.extend(lists);
         self.findings.extend(tables);
         Ok(())
     }
@@ -213,17 +214,17 @@ impl<'a> ApiChecks<'a> {
     }
 
     /// The permission of a job whose resources are lists, by one page of one advertiser.
-    async fn scope_by_list(&self, job: Job, advertisers: &[String]) -> Finding {
+    async fn scope_by_list(&self, job: Job, proof: EndpointId, advertisers: &[String]) -> Finding {
         let (name, permission) = (scope_check(job), &Connector::get().scope(job).permission);
         let mut refusal = None;
         for advertiser in advertisers.iter().take(MAX_TRIES) {
             let what = format!("{} of advertiser {advertiser}", job.name());
-            let request = match job {
-                Job::Campaigns => {
+            let request = match Connector::get().endpoint(proof).list_scope() {
+                Some(ListScope::Search) => {
                     let body = search_body(std::slice::from_ref(advertiser));
-                    list(EndpointId::CampaignsSearch, None, Some(body), &what)
+                    list(proof, None, Some(body), &what)
                 }
-                _ => list(EndpointId::Creatives, Some(advertiser.clone()), None, &what),
+                _ => list(proof, Some(advertiser.clone()), None, &what),
             };
             match self.client.first_page(&request).await {
                 Ok(answer) => {
@@ -304,7 +305,7 @@ impl<'a> ApiChecks<'a> {
                  is allowed"
             );
         }
-        if table.endpoint == EndpointId::TransactionsReport {
+        if table.report().is_some_and(|report| !report.selectable) {
             return format!(
                 "this report has nothing to choose; `enabled = false` in `[tables.{name}]` switches it off"
             );
@@ -332,7 +333,7 @@ impl<'a> ApiChecks<'a> {
             [one] => format!("`{}` of advertiser {one} for {days}", table.name),
             many => format!("`{}` of {} advertisers for {days}", table.name, many.len()),
         };
-        let disclosed = (table.endpoint == EndpointId::PlacementsReport).then_some(true);
+        let disclosed = table.report().is_some_and(|report| report.has_undisclosed).then_some(true);
         let filter = ReportFilter::new(days, advertisers, disclosed);
         let request = ReportRequest::new(table, filter, &terms.currency, terms.timezone);
         self.client.report(&request, &Arc::new(layout), what, None).await

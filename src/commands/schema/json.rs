@@ -68,7 +68,7 @@ impl<'a> ColumnDocument<'a> {
             name: &column.name,
             column_type: column.column_type.name(),
             mode: column.mode.name(),
-            source: column.source.as_deref(),
+            source: column.source(),
             description: &column.description,
             fields,
         }

@@ -79,8 +79,8 @@ fn section(text: &mut String, table: &Table) -> std::fmt::Result {
     writeln!(text, "- Endpoint: `{}`, scope {scope}", endpoint.path)?;
     writeln!(text, "- Primary key: {}", list(&table.primary_key))?;
     writeln!(text, "- Partitioned by: `{}`", table.partition_by)?;
-    if let Some(days) = table.lookback_days {
-        writeln!(text, "- Re-read by every pull: {days} days")?;
+    if let Some(ages) = &table.reread_ages {
+        writeln!(text, "- Days are read again at ages (in days): {ages}")?;
     }
     match &table.extract {
         Extract::Report { grain, dimensions, .. } if !dimensions.is_empty() => {
@@ -101,7 +101,7 @@ fn section(text: &mut String, table: &Table) -> std::fmt::Result {
 
 fn row(text: &mut String, column: &Column, parent: &str) -> std::fmt::Result {
     let name = format!("{parent}{}", column.name);
-    let source = column.source.as_deref().map(|source| format!("`{source}`")).unwrap_or_default();
+    let source = column.source().map(|source| format!("`{source}`")).unwrap_or_default();
     writeln!(
         text,
         "| `{name}` | {} | {} | {source} | {} |",

@@ -33,7 +33,7 @@ fn push(rows: &mut Vec<[String; 5]>, column: &Column, depth: usize) {
         format!("{indent}{}", column.name),
         column.column_type.name().to_owned(),
         column.mode.name().to_owned(),
-        column.source.clone().unwrap_or_else(|| "-".to_owned()),
+        column.source().unwrap_or("-").to_owned(),
         column.description.clone(),
     ]);
     if let ColumnType::Record(fields) = &column.column_type {
