@@ -91,6 +91,9 @@ pub(crate) fn decode_text(bytes: &[u8]) -> Option<String> {
         [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
         [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        // UTF-16 without a mark: every second byte of what begins with ASCII is zero.
+        [1..=255, 0, 1..=255, 0, ..] => utf16(bytes, u16::from_le_bytes),
+        [0, 1..=255, 0, 1..=255, ..] => utf16(bytes, u16::from_be_bytes),
         _ => String::from_utf8(bytes.to_vec()).ok(),
     }
 }
@@ -127,7 +130,21 @@ pub fn write_file(path: &Path, secret: &SecretString) -> Result<(), SecretFileEr
         .map_err(|source| SecretFileError::Write { path: path.to_owned(), source })
 }
 
+/// Replaces the content of a file that a user made, at once; its owner and its mode stay, and a symbolic link stays one.
+pub fn rewrite_file(path: &Path, secret: &SecretString) -> Result<(), SecretFileError> {
+    let failed = |source| SecretFileError::Write { path: path.to_owned(), source };
+    let target = path.canonicalize().map_err(failed)?;
+    let metadata = fs::metadata(&target).map_err(failed)?;
+    let content = format!("{}\n", secret.expose_secret());
+    replace_like(&target, content.as_bytes(), Some(&metadata)).map_err(failed)
+}
+
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_like(path, content, None)
+}
+
+/// `like`: what the owner and the mode are to be; else ours, for us only.
+fn replace_like(path: &Path, content: &[u8], like: Option<&fs::Metadata>) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -135,7 +152,9 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     create_private_folder(folder)?;
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.to_string_lossy();
     let staged = folder.join(format!(".{name}.{}", uuid::Uuid::now_v7().simple()));
-    let written = write_private(&staged, content).and_then(|()| fs::rename(&staged, path));
+    let written = write_private(&staged, content)
+        .and_then(|()| like.map_or(Ok(()), |like| give(&staged, like)))
+        .and_then(|()| fs::rename(&staged, path));
     if written.is_err() {
         // The error that matters is the first one; a leftover would hold a secret.
         let _ = fs::remove_file(&staged);
@@ -154,6 +173,19 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = options.open(path)?;
     file.write_all(content)?;
     file.sync_all()
+}
+
+/// Gives a file the owner, where that is somebody else, and the mode of another one.
+fn give(path: &Path, like: &fs::Metadata) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let ours = fs::metadata(path)?;
+        if (ours.uid(), ours.gid()) != (like.uid(), like.gid()) {
+            std::os::unix::fs::chown(path, Some(like.uid()), Some(like.gid()))?;
+        }
+    }
+    fs::set_permissions(path, like.permissions())
 }
 
 fn create_private_folder(folder: &Path) -> io::Result<()> {
@@ -233,5 +265,8 @@ mod tests {
         assert_eq!(decode_text(&utf16).as_deref(), Some("é+="));
         assert_eq!(decode_text("\u{feff}a".as_bytes()).as_deref(), Some("a"));
         assert_eq!(decode_text(&[0xC3, 0x28]), None);
+        let unmarked = |unit: fn(u16) -> [u8; 2]| "id: é".encode_utf16().flat_map(unit).collect::<Vec<u8>>();
+        assert_eq!(decode_text(&unmarked(u16::to_le_bytes)).as_deref(), Some("id: é"));
+        assert_eq!(decode_text(&unmarked(u16::to_be_bytes)).as_deref(), Some("id: é"));
     }
 }

@@ -33,8 +33,32 @@ pub enum AuthError {
     /// Another request was fetching a token, and the deadline of this one passed meanwhile.
     #[error("no access token before the deadline")]
     DeadlinePassed,
+    /// The token endpoint does not accept the refresh token.
+    #[error(
+        "the token endpoint refused the refresh token of {place}: {}; it has expired (after six months), was revoked, or the \
+         user who consented has left or has another role: an admin, business manager or technical manager of the advertisers \
+         has to consent again, then {remedy}",
+        said("invalid_grant", description)
+    )]
+    ConsentEnded {
+        /// Where the refresh token was read.
+        place: String,
+        /// The server's words; may be empty.
+        description: String,
+        /// What to do after the new consent.
+        remedy: &'static str,
+    },
+    /// It cannot be told whether another process uses the refresh token.
+    #[error("{place} cannot be locked against other runs")]
+    Lock {
+        /// Where the refresh token is.
+        place: String,
+        /// Why.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
     /// There is no refresh token.
-    #[error("there is no refresh token in {place}; set `CRITEO_REFRESH_TOKEN`")]
+    #[error("there is no refresh token in {place} any more; run `criteo-source login`")]
     NotLoggedIn {
         /// Where it was looked for.
         place: String,
@@ -49,6 +73,16 @@ pub enum AuthError {
 }
 
 impl AuthError {
+    /// Whether the key pair is unknown to the token endpoint.
+    pub fn is_invalid_client(&self) -> bool {
+        matches!(self, Self::Refused { error, .. } if error == "invalid_client")
+    }
+
+    /// Whether what was to be exchanged is worth nothing (any more).
+    pub fn is_invalid_grant(&self) -> bool {
+        matches!(self, Self::Refused { error, .. } if error == "invalid_grant")
+    }
+
     /// The error of a failed call to the token endpoint. OAuth's `error` decides, not the status: Criteo answers a
     /// wrong secret with 401, others with 400 (Criteo docs, page Authentication; Criteo's SDK tests).
     pub(super) fn from_send(source: SendError) -> Self {
@@ -65,7 +99,12 @@ impl AuthError {
 impl TokenError for AuthError {
     fn is_permanent(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::Answer { .. } | Self::NotLoggedIn { .. } | Self::Store { .. } => true,
+            Self::Refused { .. }
+            | Self::Answer { .. }
+            | Self::NotLoggedIn { .. }
+            | Self::ConsentEnded { .. }
+            | Self::Lock { .. }
+            | Self::Store { .. } => true,
             Self::Unavailable { source } => !source.is_unavailable(),
             Self::DeadlinePassed => false,
         }
@@ -91,8 +130,8 @@ fn remedy(error: &str) -> &'static str {
              same key pair of the application, and the secret must be pasted whole, with any `+`, `/` and `=`"
         }
         "invalid_grant" => {
-            "the refresh token or code is expired, revoked, used up, or of another application; set \
-             a new `CRITEO_REFRESH_TOKEN`, or, where none is used, check `CRITEO_CLIENT_ID` and `CRITEO_CLIENT_SECRET`"
+            "check `CRITEO_CLIENT_ID` and `CRITEO_CLIENT_SECRET` (or the credentials file), and in the partner portal that the \
+             app is active"
         }
         "unauthorized_client" | "unsupported_grant_type" => {
             "the application may not use this grant; compare its type in Criteo's partner portal (client credentials \

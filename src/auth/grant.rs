@@ -136,6 +136,11 @@ impl TokenEndpoint {
         TokenAnswer::parse(&body.await.map_err(AuthError::from_send)?)
     }
 
+    /// The id of the key pair that it is asked with.
+    pub fn client_id(&self) -> &str {
+        &self.credentials.client_id
+    }
+
     /// The client that calls are made with.
     pub(super) fn client(&self) -> &HttpClient {
         &self.client

@@ -8,6 +8,8 @@ mod credentials_file;
 mod error;
 mod exchange;
 mod grant;
+mod keys;
+mod refresh;
 mod refresh_store;
 mod token;
 
@@ -17,5 +19,8 @@ pub use credentials_file::{CredentialsFileError, read_credentials_file};
 pub use error::AuthError;
 pub use exchange::finish_exchanges;
 pub use grant::{ClientCredentials, Grant, TokenAnswer, TokenEndpoint};
-pub use refresh_store::{FileRefreshTokenStore, MemoryRefreshTokenStore, RefreshTokenStore};
+pub use keys::{Key, Tell, token_cache};
+pub use refresh_store::{
+    Login, LoginFile, LoginFolder, MemoryRefreshTokenStore, RefreshTokenStore, StoreLock, StoredToken, TokenFile,
+};
 pub use token::{IssuedToken, TokenCache, TokenError};

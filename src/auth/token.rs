@@ -9,12 +9,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tracing::{error, info, warn};
 
 use super::error::AuthError;
-use super::exchange;
-use super::grant::{Grant, TokenEndpoint};
-use super::refresh_store::RefreshTokenStore;
 use crate::clock::{Clock, Deadline};
 use crate::http::{Bearer, BearerError, BearerSource};
 use crate::secret::SecretString;
@@ -67,27 +63,6 @@ struct Cached<E> {
 struct Token {
     bearer: Bearer,
     use_until: Duration,
-}
-
-impl TokenCache<AuthError> {
-    /// Tokens of an application that acts for itself.
-    pub fn client_credentials(endpoint: TokenEndpoint) -> Arc<Self> {
-        Self::new(endpoint.client().clock().clone(), move |deadline| {
-            let endpoint = endpoint.clone();
-            async move {
-                let answer = endpoint.request(&Grant::ClientCredentials, deadline).await?;
-                Ok(IssuedToken { token: answer.access_token, lifetime: answer.lifetime })
-            }
-            .boxed()
-        })
-    }
-
-    /// Tokens by an earlier consent; a new refresh token goes to the store before the access token is used.
-    pub fn refresh_token(endpoint: TokenEndpoint, store: Arc<dyn RefreshTokenStore>) -> Arc<Self> {
-        Self::new(endpoint.client().clock().clone(), move |deadline| {
-            refresh(endpoint.clone(), Arc::clone(&store), deadline).boxed()
-        })
-    }
 }
 
 impl<E: TokenError> TokenCache<E> {
@@ -170,32 +145,6 @@ impl<E: TokenError> Inner<E> {
             }
         }
     }
-}
-
-async fn refresh(
-    endpoint: TokenEndpoint,
-    store: Arc<dyn RefreshTokenStore>,
-    deadline: Deadline,
-) -> Result<IssuedToken, AuthError> {
-    let stored = store.load().map_err(|source| AuthError::Store { source: Arc::new(source) })?;
-    let current = stored.ok_or_else(|| AuthError::NotLoggedIn { place: store.place() })?;
-    let _under_way = exchange::begin();
-    let answer = endpoint.request(&Grant::RefreshToken(current), deadline).await?;
-    if let Some(rotated) = &answer.refresh_token {
-        match store.save(rotated) {
-            Ok(()) if store.is_lasting() => info!(place = %store.place(), "stored the refresh token"),
-            Ok(()) => warn!(
-                "Criteo sent a new refresh token, which is used until this run ends and not stored; should the old one stop \
-                 working, the next run needs a new one in `CRITEO_REFRESH_TOKEN`"
-            ),
-            // This run has its access token; it would be a waste to fail it for the sake of the next one.
-            Err(reason) => error!(
-                place = %store.place(), %reason, source = ?std::error::Error::source(&reason),
-                "cannot store the new refresh token; if the old one is no longer valid, the next run needs a new one"
-            ),
-        }
-    }
-    Ok(IssuedToken { token: answer.access_token, lifetime: answer.lifetime })
 }
 
 impl<E: TokenError> BearerSource for TokenCache<E> {

@@ -198,6 +198,29 @@ pub struct ApiNotice {
     pub message: String,
 }
 
+/// What an operator should know of the calls so far, each notice once; cloning shares them.
+#[derive(Clone, Debug, Default)]
+pub struct Notices(Arc<Mutex<BTreeSet<ApiNotice>>>);
+
+impl Notices {
+    fn add(&self, code: &str, message: String) {
+        let notice = ApiNotice { code: code.to_owned(), message };
+        let mut notices = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if notices.len() < MAX_NOTICES {
+            notices.insert(notice);
+        }
+    }
+
+    /// Something for others to add to these.
+    pub(super) fn teller(&self) -> crate::auth::Tell {
+        let notices = self.clone();
+        Arc::new(move |code, message| {
+            tracing::debug!(code, message, "to be reported");
+            notices.add(code, message);
+        })
+    }
+}
+
 /// A share of the memory for rows, for as long as this is kept.
 #[derive(Debug)]
 pub struct RowMemory(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
@@ -253,7 +276,8 @@ pub struct CriteoClient {
     bearer: Arc<dyn BearerSource>,
     deadline: Deadline,
     row_memory: Arc<Semaphore>,
-    notices: Arc<Mutex<BTreeSet<ApiNotice>>>,
+    calls_per_consent: Option<u32>,
+    notices: Notices,
     row_caps: BTreeMap<EndpointId, u64>,
     page_ends: Arc<Mutex<BTreeMap<EndpointId, Arc<PageEnds>>>>,
 }
@@ -270,20 +294,25 @@ pub struct ClientParts {
     pub report_quota: Arc<Quota>,
     /// Rate limit of everything else.
     pub default_quota: Arc<Quota>,
+    /// Calls a minute that each consented advertiser adds to the rate limit, where the application has such a limit.
+    pub calls_per_consent: Option<u32>,
     /// Access tokens.
     pub bearer: Arc<dyn BearerSource>,
     /// When the run must be over.
     pub deadline: Deadline,
     /// Row caps other than the connector's: for tests with small worlds.
     pub row_caps: BTreeMap<EndpointId, u64>,
+    /// Where warnings go.
+    pub notices: Notices,
 }
 
 impl CriteoClient {
     /// A client for one run.
     pub fn new(parts: ClientParts) -> Self {
-        let ClientParts { http, connector, base_url, report_quota, default_quota, bearer, deadline, row_caps } = parts;
+        let ClientParts { http, connector, base_url, report_quota, default_quota, calls_per_consent, .. } = parts;
+        let ClientParts { bearer, deadline, row_caps, notices, .. } = parts;
         let row_memory = Arc::new(Semaphore::new(ROWS_IN_MEMORY as usize));
-        let (notices, page_ends) = (Arc::default(), Arc::default());
+        let page_ends = Arc::default();
         Self {
             http,
             connector,
@@ -293,6 +322,7 @@ impl CriteoClient {
             bearer,
             deadline,
             row_memory,
+            calls_per_consent,
             notices,
             row_caps,
             page_ends,
@@ -311,15 +341,11 @@ impl CriteoClient {
 
     /// What Criteo warned of so far, each once.
     pub fn notices(&self) -> Vec<ApiNotice> {
-        self.notices.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().cloned().collect()
+        self.notices.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().cloned().collect()
     }
 
     fn note(&self, code: &str, message: String) {
-        let notice = ApiNotice { code: code.to_owned(), message };
-        let mut notices = self.notices.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if notices.len() < MAX_NOTICES {
-            notices.insert(notice);
-        }
+        self.notices.add(code, message);
     }
 
     fn request(&self, endpoint: &Endpoint, parent_id: Option<&str>, body: Body, what: String) -> Request {
@@ -448,6 +474,7 @@ impl CriteoClient {
         let mut call = self.list_call(request)?;
         let Pagination::Offset { limit } = endpoint.pagination else {
             let page = self.http.send(&call, |response| self.read_page(response)).await?;
+            self.learn_consents(request.endpoint, &page);
             return Ok(ListAnswer { pages: vec![page], calls: 1 });
         };
         let ends = self.page_ends(request.endpoint);
@@ -476,6 +503,15 @@ impl CriteoClient {
                     return Ok(pages.answer);
                 }
             }
+        }
+    }
+
+    /// The rate limit of an authorization-code app grows with the advertisers that consented.
+    fn learn_consents(&self, endpoint: EndpointId, page: &[u8]) {
+        if let (EndpointId::AdvertisersMe, Some(calls)) = (endpoint, self.calls_per_consent) {
+            let consents = page_resources(page).map_or(0, |resources| resources.len());
+            let consents = u32::try_from(consents).unwrap_or(u32::MAX);
+            self.report_quota.expect_limit(calls.saturating_mul(consents));
         }
     }
 

@@ -1,4 +1,4 @@
-//! From settings to a client: credentials, token cache, the two rate limits.
+//! From settings to a client: credentials, token cache, rate limits by the kind of application.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,21 +7,21 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Serialize;
 
-use super::client::{ClientParts, CriteoClient};
-use crate::auth::{
-    ClientCredentials, MemoryRefreshTokenStore, RefreshTokenStore, TokenCache, TokenEndpoint, read_credentials_file,
-};
+use super::client::{ClientParts, CriteoClient, Notices};
+use super::key_pairs::{Keys, keys};
+use crate::auth::token_cache;
 use crate::catalog::{Connector, EndpointId};
 use crate::clock::{Clock, Deadline};
-use crate::error::{Error, ErrorKind};
-use crate::http::{BearerSource, HttpClient, HttpOptions, Quota};
-use crate::secret;
-use crate::settings::{ClientSource, Settings};
+use crate::error::Error;
+use crate::http::{HttpClient, HttpOptions, Quota};
+use crate::settings::Settings;
 
 /// Reporting endpoints (Criteo docs, Rate limits page).
 const REPORT_CALLS_PER_MINUTE: u32 = 40;
 /// Everything else (Criteo docs, Rate limits page).
 const DEFAULT_CALLS_PER_MINUTE: u32 = 250;
+/// All calls of an authorization-code app together, for each advertiser that consented (Criteo docs, Rate limits page).
+const CALLS_PER_MINUTE_AND_CONSENT: u32 = 10;
 /// The token endpoint has no documented limit; a run asks every 14 minutes.
 const TOKEN_CALLS_PER_MINUTE: u32 = 30;
 
@@ -61,31 +61,27 @@ impl Connection {
     /// Reads the credentials and makes a client; nothing is called yet.
     pub fn open(settings: &Settings, clock: &Clock, deadline: Deadline) -> Result<Self, Error> {
         let connector = Connector::get();
-        let base = settings.api_url.as_ref().map_or(connector.base_url.as_str(), |url| url.as_str());
-        let base_url = Url::parse(base).map_err(Error::unexpected)?;
-        let allow_plain_http = settings.api_url.as_ref().is_some_and(crate::settings::ApiUrl::is_loopback);
-        let mut options = HttpOptions { allow_plain_http, ..HttpOptions::default() };
-        if let Some(timeout) = settings.timeout {
-            (options.connect_timeout, options.read_timeout) = (timeout / 2, timeout);
-        }
-        let http = HttpClient::new(options, clock.clone()).map_err(Error::unexpected)?;
-        let report_quota = Quota::new("report", REPORT_CALLS_PER_MINUTE, clock.clone());
-        let default_quota = Quota::new("default", DEFAULT_CALLS_PER_MINUTE, clock.clone());
-        let token_quota = Quota::new("token", TOKEN_CALLS_PER_MINUTE, clock.clone());
-        let token_url = format!("{}{}", base.trim_end_matches('/'), connector.token_path);
-        let token_url = Url::parse(&token_url).map_err(Error::unexpected)?;
-        let bearer = token_cache(settings, &http, token_url, &token_quota)?;
+        let gate = TokenGate::open(settings, clock)?;
+        let base_url = Url::parse(&gate.base).map_err(Error::unexpected)?;
+        let keys = keys(settings, &gate)?;
+        let quotas = Quotas::new(&keys, clock);
+        let notices = Notices::default();
+        let bearer = token_cache(clock.clone(), keys.all, notices.teller());
+        let TokenGate { http, quota: token_quota, .. } = gate;
         let client = CriteoClient::new(ClientParts {
             http: http.clone(),
             connector,
             base_url,
-            report_quota: Arc::clone(&report_quota),
-            default_quota: Arc::clone(&default_quota),
+            report_quota: Arc::clone(&quotas.report),
+            default_quota: Arc::clone(&quotas.default),
+            calls_per_consent: quotas.calls_per_consent,
             bearer,
             deadline,
             row_caps: row_caps(settings),
+            notices,
         });
         let api_version = connector.api_version.clone();
+        let Quotas { report: report_quota, default: default_quota, .. } = quotas;
         Ok(Self { client, api_version, http, report_quota, default_quota, token_quota })
     }
 
@@ -113,32 +109,49 @@ fn row_caps(settings: &Settings) -> BTreeMap<EndpointId, u64> {
     reports.filter_map(|(id, name)| Some((id, *settings.row_caps.get(name)?))).collect()
 }
 
-fn token_cache(
-    settings: &Settings,
-    http: &HttpClient,
-    token_url: Url,
-    quota: &Arc<Quota>,
-) -> Result<Arc<dyn BearerSource>, Error> {
-    let configuration = |error: &(dyn std::error::Error + 'static)| {
-        Error::new(ErrorKind::Configuration, crate::error::error_chain(error))
-    };
-    let source = settings.credentials()?;
-    let credentials = match source.client {
-        ClientSource::Given { client_id, client_secret } => ClientCredentials { client_id, client_secret },
-        ClientSource::SecretFile { client_id, path } => {
-            let client_secret = secret::read_file(&path).map_err(|error| configuration(&error))?;
-            ClientCredentials { client_id, client_secret }
+/// The token endpoint, and what it is called with besides a key pair.
+pub(super) struct TokenGate {
+    pub(super) http: HttpClient,
+    /// Where everything is, without a slash at the end.
+    pub(super) base: String,
+    pub(super) url: Url,
+    pub(super) quota: Arc<Quota>,
+}
+
+impl TokenGate {
+    pub(super) fn open(settings: &Settings, clock: &Clock) -> Result<Self, Error> {
+        let connector = Connector::get();
+        let base = settings.api_url.as_ref().map_or(connector.base_url.as_str(), |url| url.as_str());
+        let base = base.trim_end_matches('/').to_owned();
+        let allow_plain_http = settings.api_url.as_ref().is_some_and(crate::settings::ApiUrl::is_loopback);
+        let mut options = HttpOptions { allow_plain_http, ..HttpOptions::default() };
+        if let Some(timeout) = settings.timeout {
+            (options.connect_timeout, options.read_timeout) = (timeout / 2, timeout);
         }
-        ClientSource::CredentialsFile { path } => {
-            read_credentials_file(&path).map_err(|error| configuration(&error))?
+        let http = HttpClient::new(options, clock.clone()).map_err(Error::unexpected)?;
+        let url = Url::parse(&format!("{base}{}", connector.token_path)).map_err(Error::unexpected)?;
+        let quota = Quota::new("token", TOKEN_CALLS_PER_MINUTE, clock.clone());
+        Ok(Self { http, base, url, quota })
+    }
+}
+
+/// The rate limits of an application: two apart, or one for everything that grows with the consents.
+struct Quotas {
+    report: Arc<Quota>,
+    default: Arc<Quota>,
+    calls_per_consent: Option<u32>,
+}
+
+impl Quotas {
+    fn new(keys: &Keys, clock: &Clock) -> Self {
+        if keys.act_by_consent() {
+            // There is at least one consent; how many there are, `advertisers/me` says.
+            let report = Quota::new("report", CALLS_PER_MINUTE_AND_CONSENT, clock.clone());
+            let default = report.beside("default");
+            return Self { report, default, calls_per_consent: Some(CALLS_PER_MINUTE_AND_CONSENT) };
         }
-    };
-    let endpoint = TokenEndpoint::new(http.clone(), token_url, credentials, Arc::clone(quota));
-    Ok(match source.refresh_token {
-        None => TokenCache::client_credentials(endpoint),
-        Some(token) => {
-            let store: Arc<dyn RefreshTokenStore> = Arc::new(MemoryRefreshTokenStore::new(token));
-            TokenCache::refresh_token(endpoint, store)
-        }
-    })
+        let report = Quota::new("report", REPORT_CALLS_PER_MINUTE, clock.clone());
+        let default = Quota::new("default", DEFAULT_CALLS_PER_MINUTE, clock.clone());
+        Self { report, default, calls_per_consent: None }
+    }
 }

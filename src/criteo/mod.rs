@@ -6,6 +6,7 @@
 mod client;
 mod connection;
 mod decoding;
+mod key_pairs;
 mod pages;
 mod requests;
 mod version;

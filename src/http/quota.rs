@@ -14,6 +14,7 @@
 //! Waiters are served in the order in which they came. This module does not send, and does not decide what to repeat.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,10 +50,18 @@ pub struct QuotaError {
     pub quota: String,
 }
 
-/// A named rate limit, shared by everything that calls under it.
+/// A named class of calls under a rate limit; several classes may share one limit.
 #[derive(Debug)]
 pub struct Quota {
     name: String,
+    calls: AtomicU64,
+    /// Milliseconds during which calls of this class were kept waiting.
+    waited: AtomicU64,
+    limit: Arc<Limit>,
+}
+
+#[derive(Debug)]
+struct Limit {
     clock: Clock,
     /// Held by the waiter whose turn is next; the lock is fair.
     turn: tokio::sync::Mutex<()>,
@@ -64,13 +73,22 @@ pub struct Quota {
 impl Quota {
     /// A limit of `calls_per_minute` (at least 1) until the server names another.
     pub fn new(name: impl Into<String>, calls_per_minute: u32, clock: Clock) -> Arc<Self> {
-        Arc::new(Self {
-            name: name.into(),
+        let limit = Limit {
             clock,
             turn: tokio::sync::Mutex::new(()),
             state: Mutex::new(State::new(calls_per_minute)),
             changed: Notify::new(),
-        })
+        };
+        Self::under(name, Arc::new(limit))
+    }
+
+    /// Another class of calls under the same limit, counted apart.
+    pub fn beside(&self, name: impl Into<String>) -> Arc<Self> {
+        Self::under(name, Arc::clone(&self.limit))
+    }
+
+    fn under(name: impl Into<String>, limit: Arc<Limit>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), calls: AtomicU64::new(0), waited: AtomicU64::new(0), limit })
     }
 
     /// The name given to it.
@@ -78,51 +96,74 @@ impl Quota {
         &self.name
     }
 
-    /// Calls allowed so far, which is attempts sent.
+    /// Calls of this class allowed so far, which is attempts sent.
     pub fn calls(&self) -> u64 {
-        self.state().calls
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// Calls a minute, as configured or as the server last said.
     pub fn limit(&self) -> u32 {
-        self.state().limit
+        self.limit.state().limit
     }
 
-    /// Time during which this limit kept work waiting; waits at the same time count once.
+    /// More was learned of what the application may do; what the server has said of its limit counts for more.
+    pub fn expect_limit(&self, calls_per_minute: u32) {
+        let mut state = self.limit.state();
+        if !state.limit_is_the_servers {
+            state.limit = calls_per_minute.max(1);
+            self.limit.changed.notify_one();
+        }
+    }
+
+    /// Time during which the limit kept calls of this class waiting; waits at the same time count once.
     pub fn waited(&self) -> Duration {
-        self.state().waited
+        Duration::from_millis(self.waited.load(Ordering::Relaxed))
     }
 
     /// Waits for a turn, in order of arrival. The call must be sent at once.
     pub async fn acquire(self: &Arc<Self>, deadline: Deadline) -> Result<Permit, QuotaError> {
         let too_late = || QuotaError { quota: self.name.clone() };
-        let _turn = self.clock.within(deadline, self.turn.lock()).await.map_err(|_| too_late())?;
-        let began = self.clock.elapsed();
+        let limit = &self.limit;
+        let _turn = limit.clock.within(deadline, limit.turn.lock()).await.map_err(|_| too_late())?;
+        let began = limit.clock.elapsed();
         let granted = loop {
-            let now = self.clock.elapsed();
-            let verdict = self.state().verdict(now);
+            let now = limit.clock.elapsed();
+            let verdict = limit.state().verdict(now);
             let in_time = match verdict {
                 Verdict::Go(number) => {
-                    break Ok(Permit { quota: Arc::clone(self), number, granted: now, heard: false });
+                    self.calls.fetch_add(1, Ordering::Relaxed);
+                    break Ok(Permit { limit: Arc::clone(limit), number, granted: now, heard: false });
                 }
-                Verdict::At(until) => self.wait(until.saturating_sub(now), deadline).await,
-                Verdict::AfterAnswer(until) => self.wait_for_answer(until.saturating_sub(now), deadline).await,
+                Verdict::At(until) => {
+                    debug!(quota = %self.name, "waiting for the rate limit");
+                    limit.wait(until.saturating_sub(now), deadline).await
+                }
+                Verdict::AfterAnswer(until) => limit.wait_for_answer(until.saturating_sub(now), deadline).await,
             };
             if !in_time {
                 break Err(too_late());
             }
         };
-        let waited = self.clock.elapsed().saturating_sub(began);
-        self.state().waited += waited;
+        let waited = limit.clock.elapsed().saturating_sub(began);
+        self.waited.fetch_add(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         granted
     }
 
+    /// Allows no call for `wait`, and then one before all others: a call was refused for exceeding the limit.
+    pub fn hold(&self, wait: Duration) {
+        let until = self.limit.clock.elapsed() + wait;
+        let mut state = self.limit.state();
+        state.held_until = state.held_until.max(until);
+        state.probe = Probe::Wanted;
+    }
+}
+
+impl Limit {
     /// Waits until a call may be allowed, or something was learned; false if the deadline comes first.
     async fn wait(&self, wait: Duration, deadline: Deadline) -> bool {
         if !deadline.allows(&self.clock, wait) {
             return false;
         }
-        debug!(quota = %self.name, wait_secs = wait.as_secs_f64(), "waiting for the rate limit");
         tokio::select! {
             () = self.clock.sleep(wait) => {}
             () = self.changed.notified() => {}
@@ -137,14 +178,6 @@ impl Quota {
             self.state().probe = Probe::Done;
         }
         deadline.allows(&self.clock, Duration::ZERO)
-    }
-
-    /// Allows no call for `wait`, and then one before all others: a call was refused for exceeding the limit.
-    pub fn hold(&self, wait: Duration) {
-        let until = self.clock.elapsed() + wait;
-        let mut state = self.state();
-        state.held_until = state.held_until.max(until);
-        state.probe = Probe::Wanted;
     }
 
     fn observe(&self, number: u64, headers: &HeaderMap) {
@@ -163,7 +196,7 @@ impl Quota {
 /// The right to send one call, now.
 #[derive(Debug)]
 pub struct Permit {
-    quota: Arc<Quota>,
+    limit: Arc<Limit>,
     number: u64,
     granted: Duration,
     heard: bool,
@@ -172,24 +205,24 @@ pub struct Permit {
 impl Permit {
     /// The call is being sent: if it was kept back since the turn came, its place in the window begins now.
     pub(super) fn use_now(&mut self) {
-        let now = self.quota.clock.elapsed();
+        let now = self.limit.clock.elapsed();
         if now.saturating_sub(self.granted) > MARGIN / 4 {
-            self.quota.state().count(self.number, now);
+            self.limit.state().count(self.number, now);
         }
     }
 
     /// The call was answered: learns what the server says of its limit.
     pub fn observe(mut self, headers: &HeaderMap) {
         self.heard = true;
-        self.quota.observe(self.number, headers);
+        self.limit.observe(self.number, headers);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if !self.heard {
-            self.quota.state().unanswered(self.number);
-            self.quota.changed.notify_one();
+            self.limit.state().unanswered(self.number);
+            self.limit.changed.notify_one();
         }
     }
 }
@@ -228,8 +261,10 @@ struct ServerWindow {
 #[derive(Debug)]
 struct State {
     limit: u32,
+    /// The server has named it.
+    limit_is_the_servers: bool,
+    /// Calls of all classes.
     calls: u64,
-    waited: Duration,
     /// When each call was sent that may still count.
     sent: VecDeque<Duration>,
     /// When each call was sent that is not answered yet, by number.
@@ -246,8 +281,8 @@ impl State {
     fn new(limit: u32) -> Self {
         Self {
             limit: limit.max(1),
+            limit_is_the_servers: false,
             calls: 0,
-            waited: Duration::ZERO,
             sent: VecDeque::new(),
             under_way: BTreeMap::new(),
             held_until: Duration::ZERO,
@@ -314,7 +349,7 @@ impl State {
         }
         let as_of = self.under_way.remove(&number).unwrap_or(now);
         if let Some(limit) = said.limit {
-            self.limit = limit;
+            (self.limit, self.limit_is_the_servers) = (limit, true);
         }
         let (Some(remaining), Some(reset_in)) = (said.remaining, said.reset_in) else { return };
         let resets_at = now + reset_in;

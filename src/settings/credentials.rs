@@ -3,11 +3,13 @@
 //! It says which source to use; it does not open files or exchange tokens (that is `auth`). Values are in
 //! [`SecretString`], which cannot be printed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::environment::{CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE, CREDENTIALS_FILE, Environment, REFRESH_TOKEN};
+use super::environment::{
+    CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE, CREDENTIALS_FILE, Environment, REFRESH_TOKEN, REFRESH_TOKEN_FILE,
+};
 use super::file::RawConfiguration;
 use super::problem::{Located, Origin, Problem, Problems, Warning};
 
@@ -35,13 +37,22 @@ pub enum ClientSource {
     },
 }
 
+/// A refresh token that was given to an authorization-code app; one stored by `login` is found by `auth`.
+#[derive(Clone, Debug)]
+pub enum RefreshTokenSource {
+    /// The token itself.
+    Given(SecretString),
+    /// A file that holds it and nothing else.
+    File(PathBuf),
+}
+
 /// Everything that `auth` needs to get its first token.
 #[derive(Clone, Debug)]
 pub struct CredentialsSource {
     /// Client id and secret.
     pub client: ClientSource,
-    /// Refresh token from the environment, for authorization-code apps; one stored by `login` is found by `auth`.
-    pub refresh_token: Option<SecretString>,
+    /// The refresh token, where one was given.
+    pub refresh_token: Option<RefreshTokenSource>,
 }
 
 /// What was said about credentials, not yet judged.
@@ -52,10 +63,14 @@ pub(super) struct CredentialsGiven {
     client_secret_file: Option<PathBuf>,
     credentials_file: Option<Located<PathBuf>>,
     refresh_token: Option<SecretString>,
+    refresh_token_file: Option<PathBuf>,
 }
 
 impl CredentialsGiven {
     pub(super) fn gather(environment: &Environment, raw: &RawConfiguration, problems: &mut Vec<Problem>) -> Self {
+        for name in [CLIENT_SECRET, REFRESH_TOKEN] {
+            problems.extend(quoted(environment, name));
+        }
         let mut text = |name| environment.text(name, problems);
         Self {
             client_id: text(CLIENT_ID).or_else(|| raw.client_id.clone()),
@@ -65,6 +80,7 @@ impl CredentialsGiven {
                 .or_else(|| raw.credentials_file.clone())
                 .map(|path| path.map(PathBuf::from)),
             refresh_token: text(REFRESH_TOKEN).map(|token| token.value.into()),
+            refresh_token_file: text(REFRESH_TOKEN_FILE).map(|path| path.value.into()),
         }
     }
 
@@ -88,7 +104,20 @@ impl CredentialsGiven {
             (None, None, Some(file)) => ClientSource::CredentialsFile { path: file.value.clone() },
             (None, None, None) => return Err(self.missing(secret_given)),
         };
-        Ok(CredentialsSource { client, refresh_token: self.refresh_token.clone() })
+        let given = self.refresh_token.clone().map(RefreshTokenSource::Given);
+        let refresh_token = given.or_else(|| self.refresh_token_file.clone().map(RefreshTokenSource::File));
+        Ok(CredentialsSource { client, refresh_token })
+    }
+
+    /// The client id where it is known without a secret, for commands that call nothing.
+    pub(super) fn known_client_id(&self) -> Option<&str> {
+        self.client_id.as_ref().map(|id| id.value.as_str())
+    }
+
+    /// The credentials file, where it is what brings the client ids.
+    pub(super) fn file(&self) -> Option<&Path> {
+        let has_secret = self.client_secret.is_some() || self.client_secret_file.is_some();
+        self.credentials_file.as_ref().filter(|_| !has_secret).map(|file| file.value.as_path())
     }
 
     fn client_id(&self) -> Result<String, Problems> {
@@ -106,6 +135,12 @@ impl CredentialsGiven {
         .into_iter()
         .flatten()
         .collect();
+        let tokens = [
+            self.refresh_token.as_ref().map(|_| REFRESH_TOKEN),
+            self.refresh_token_file.as_ref().map(|_| REFRESH_TOKEN_FILE),
+        ];
+        let tokens: Vec<&'static str> = tokens.into_iter().flatten().collect();
+        let given = if given.len() > 1 { given } else { tokens };
         match given.as_slice() {
             [first, second, ..] => Err(Problems::from(Problem {
                 code: "conflicting_credentials",
@@ -138,6 +173,23 @@ impl CredentialsGiven {
     }
 }
 
+/// A secret in quotes: what a shell removes, an environment file of a container engine keeps.
+fn quoted(environment: &Environment, name: &'static str) -> Option<Problem> {
+    let value = environment.text(name, &mut Vec::new())?.value;
+    is_quoted(&value).then(|| Problem {
+        code: "invalid_value",
+        origin: Origin::Variable(name),
+        message: "the value is in quotes, which are sent as a part of the secret".to_owned(),
+        remedy: "remove the quotes at its beginning and end (`docker --env-file` and systemd keep them)".to_owned(),
+    })
+}
+
+/// Whether a text begins and ends with the same kind of quotation marks.
+pub(crate) fn is_quoted(text: &str) -> bool {
+    let pairs = [('"', '"'), ('\'', '\''), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}'), ('`', '`')];
+    text.chars().count() > 1 && pairs.iter().any(|(open, close)| text.starts_with(*open) && text.ends_with(*close))
+}
+
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret;
@@ -157,7 +209,7 @@ mod tests {
         let source = given(&[(CLIENT_ID, "me"), (CLIENT_SECRET, "a+b"), (REFRESH_TOKEN, "r")]).resolve().unwrap();
         let ClientSource::Given { client_id, client_secret } = &source.client else { panic!("{source:?}") };
         assert_eq!((client_id.as_str(), client_secret.expose_secret()), ("me", "a+b"));
-        assert!(source.refresh_token.is_some());
+        assert!(matches!(source.refresh_token, Some(RefreshTokenSource::Given(_))));
         assert!(!format!("{source:?}").contains("a+b"));
     }
 
@@ -184,9 +236,25 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_in_quotes_is_named_and_not_shown() {
+        for (name, value) in
+            [(CLIENT_SECRET, "\"s3cret\""), (CLIENT_SECRET, "'s3cret'"), (REFRESH_TOKEN, "\u{201c}s3cret\u{201d}")]
+        {
+            let environment = Environment::from_pairs([(CLIENT_ID, "me"), (name, value)]);
+            let mut problems = Vec::new();
+            CredentialsGiven::gather(&environment, &RawConfiguration::default(), &mut problems);
+            let shown = Problems(problems).to_string();
+            assert!(shown.contains(name) && shown.contains("in quotes") && !shown.contains("s3cret"), "{shown}");
+        }
+        assert!(!is_quoted("\"") && !is_quoted("\"a") && !is_quoted("a\"b\"") && !is_quoted("'a\""));
+    }
+
+    #[test]
     fn two_answers_are_refused_rather_than_guessed() {
         let problems =
             given(&[(CLIENT_ID, "me"), (CLIENT_SECRET, "x"), (CREDENTIALS_FILE, "y")]).resolve().unwrap_err();
         assert_eq!(problems.0[0].code, "conflicting_credentials");
+        let pairs = [(CLIENT_ID, "me"), (CLIENT_SECRET, "x"), (REFRESH_TOKEN, "y"), (REFRESH_TOKEN_FILE, "z")];
+        assert!(given(&pairs).resolve().unwrap_err().to_string().contains(REFRESH_TOKEN_FILE));
     }
 }

@@ -4,8 +4,9 @@
 //! does not judge what the variables say.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::PathBuf;
 
 use super::problem::{Located, Origin, Problem, Warning};
 use super::suggest::nearest;
@@ -33,6 +34,10 @@ pub const CLIENT_SECRET_FILE: &str = "CRITEO_CLIENT_SECRET_FILE";
 pub const CREDENTIALS_FILE: &str = "CRITEO_CREDENTIALS_FILE";
 /// `CRITEO_REFRESH_TOKEN`
 pub const REFRESH_TOKEN: &str = "CRITEO_REFRESH_TOKEN";
+/// `CRITEO_REFRESH_TOKEN_FILE`
+pub const REFRESH_TOKEN_FILE: &str = "CRITEO_REFRESH_TOKEN_FILE";
+/// `CRITEO_CONSENT_URL`
+pub const CONSENT_URL: &str = "CRITEO_CONSENT_URL";
 /// `CRITEO_ADVERTISER_IDS`
 pub const ADVERTISER_IDS: &str = "CRITEO_ADVERTISER_IDS";
 /// `CRITEO_CURRENCY`
@@ -55,13 +60,18 @@ pub const VARIABLES: &[Variable] = &[
     plain(CLIENT_ID, "client id of the Criteo app"),
     secret(CLIENT_SECRET, "client secret of the Criteo app"),
     plain(CLIENT_SECRET_FILE, "path of a file that holds only the client secret, instead of `CRITEO_CLIENT_SECRET`"),
-    plain(CREDENTIALS_FILE, "path of the `.txt` with client id and secret that the Criteo partner portal downloads"),
+    plain(
+        CREDENTIALS_FILE,
+        "path of the `.txt` that the Criteo partner portal downloads; may hold up to five key pairs, tried in order",
+    ),
     secret(REFRESH_TOKEN, "refresh token of an authorization-code app, for a server without a browser"),
+    plain(REFRESH_TOKEN_FILE, "path of a file that holds only the refresh token; rewritten when Criteo replaces it"),
     plain(ADVERTISER_IDS, "advertiser ids, separated by commas; as `advertisers` in the file"),
     plain(CURRENCY, "currency of all amounts, three upper-case letters; as `currency` in the file"),
     plain(TIMEZONE, "time zone in which days are cut, `UTC` or Area/Location; as `timezone` in the file"),
     plain(OUTPUT, "where partitions are written; as `output` in the file"),
     plain(API_URL, "base URL of the API, for a proxy or the sandbox; https only, except on loopback"),
+    plain(CONSENT_URL, "address of the consent page of `login`, for the sandbox; https only, except on loopback"),
     Variable {
         name: TEST_SKIP_WAITS,
         description: "for tests only: `1` counts waits instead of sleeping",
@@ -90,7 +100,30 @@ const fn secret(name: &'static str, description: &'static str) -> Variable {
     Variable { name, description, secret: true, for_tests: false }
 }
 
-/// A snapshot of the variables that start with `CRITEO_`.
+/// Variables of the system that are looked at: where state goes, which proxy is used, whether a browser is plausible.
+const OF_THE_SYSTEM: &[&str] = &[
+    "ALL_PROXY",
+    "BROWSER",
+    "DISPLAY",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "KUBERNETES_SERVICE_HOST",
+    "LOCALAPPDATA",
+    "LOGNAME",
+    "NO_PROXY",
+    "SSH_CONNECTION",
+    "SSH_TTY",
+    "USER",
+    "WAYLAND_DISPLAY",
+    "XDG_STATE_HOME",
+    "all_proxy",
+    "container",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// A snapshot of the variables that start with `CRITEO_`, and of a few of the system's.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, OsString>);
 
@@ -104,7 +137,8 @@ impl Environment {
     pub fn from_pairs<N: Into<OsString>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let ours = pairs.into_iter().filter_map(|(name, value)| {
             let name = name.into().into_string().ok()?;
-            name.starts_with("CRITEO_").then(|| (name, value.into()))
+            let is_wanted = name.starts_with("CRITEO_") || OF_THE_SYSTEM.contains(&name.as_str());
+            is_wanted.then(|| (name, value.into()))
         });
         Self(ours.collect())
     }
@@ -125,12 +159,29 @@ impl Environment {
         (!text.is_empty()).then(|| Located::variable(name, text.to_owned()))
     }
 
+    /// The value of a variable of the system; `None` when unset or empty.
+    pub fn of_the_system(&self, name: &str) -> Option<&OsStr> {
+        debug_assert!(OF_THE_SYSTEM.contains(&name), "{name} is not in the snapshot");
+        self.0.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// The folder for what must outlive a run but is no output: `$XDG_STATE_HOME/criteo-source` or
+    /// `~/.local/state/criteo-source` (XDG Base Directory Specification 0.8), on Windows `%LOCALAPPDATA%\\criteo-source`.
+    pub fn state_folder(&self) -> Option<PathBuf> {
+        let folder = |name: &str| self.of_the_system(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let usual = || {
+            if cfg!(windows) { folder("LOCALAPPDATA") } else { folder("HOME").map(|home| home.join(".local/state")) }
+        };
+        let base = folder("XDG_STATE_HOME").or_else(usual);
+        base.map(|base| base.join("criteo-source"))
+    }
+
     /// Variables that look like a misspelling of one of ours: they are not read, and someone believes they are.
     pub(super) fn misspelt(&self) -> Vec<Warning> {
         let known = || VARIABLES.iter().map(|variable| variable.name);
         self.0
             .keys()
-            .filter(|name| !known().any(|known| known == name.as_str()))
+            .filter(|name| name.starts_with("CRITEO_") && !known().any(|known| known == name.as_str()))
             .filter_map(|name| {
                 let meant = nearest(name, known())?;
                 let message = format!("variable `{name}` is not read; did you mean `{meant}`?");
@@ -166,6 +217,21 @@ mod tests {
         let warnings = environment.misspelt();
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].message.contains("did you mean `CRITEO_CURRENCY`?"));
+    }
+
+    #[test]
+    fn state_is_kept_where_the_system_wants_it() {
+        let folder = |pairs: &[(&str, &str)]| Environment::from_pairs(pairs.iter().copied()).state_folder();
+        let path = |text: &str| Some(PathBuf::from(text));
+        if cfg!(unix) {
+            assert_eq!(folder(&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")]), path("/s/criteo-source"));
+            assert_eq!(
+                folder(&[("XDG_STATE_HOME", "relative"), ("HOME", "/h")]),
+                path("/h/.local/state/criteo-source")
+            );
+            assert_eq!(folder(&[("XDG_STATE_HOME", ""), ("HOME", "/h")]), path("/h/.local/state/criteo-source"));
+        }
+        assert_eq!(folder(&[]), None);
     }
 
     #[test]

@@ -27,7 +27,8 @@ mod suggest;
 mod timezone;
 
 pub use api_url::ApiUrl;
-pub use credentials::{ClientSource, CredentialsSource};
+pub(crate) use credentials::is_quoted;
+pub use credentials::{ClientSource, CredentialsSource, RefreshTokenSource};
 pub use environment::Environment;
 pub use file::{ConfigurationFile, DEFAULT_CONFIGURATION, DEFAULT_PATH};
 pub use output::{ObjectStore, OutputLocation};

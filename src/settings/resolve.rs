@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -13,8 +14,8 @@ use crate::dates;
 use super::api_url::ApiUrl;
 use super::credentials::{CredentialsGiven, CredentialsSource};
 use super::environment::{
-    ADVERTISER_IDS, API_URL, CURRENCY, Environment, OUTPUT, TEST_ROW_CAPS, TEST_SKIP_WAITS, TEST_TIMEOUT_MILLIS,
-    TIMEZONE,
+    ADVERTISER_IDS, API_URL, CONSENT_URL, CURRENCY, Environment, OUTPUT, TEST_ROW_CAPS, TEST_SKIP_WAITS,
+    TEST_TIMEOUT_MILLIS, TIMEZONE,
 };
 use super::file::{ConfigurationFile, RawConfiguration};
 use super::output::OutputLocation;
@@ -72,6 +73,10 @@ pub struct Settings {
     pub reports: Vec<CustomReport>,
     /// Base URL of the API, where it is not the connector's own.
     pub api_url: Option<ApiUrl>,
+    /// Address of the consent page, where it is not the connector's own.
+    pub consent_url: Option<ApiUrl>,
+    /// Where `login` keeps refresh tokens; `None` where the system names no folder for it.
+    pub state_folder: Option<PathBuf>,
     /// Tests only: waits are counted, not slept.
     pub skip_waits: bool,
     /// Tests only: rows at which a report counts as cut, by the report's name.
@@ -122,6 +127,16 @@ impl Settings {
     /// What to set, when they are missing or when two variables contradict each other.
     pub fn credentials(&self) -> Result<CredentialsSource, Problems> {
         self.credentials.resolve()
+    }
+
+    /// The client id, where one is configured beside its secret; needs no secret.
+    pub fn client_id(&self) -> Option<&str> {
+        self.credentials.known_client_id()
+    }
+
+    /// The credentials file, where it is what brings the client ids.
+    pub fn credentials_file(&self) -> Option<&Path> {
+        self.credentials.file()
     }
 
     /// What is allowed but probably not meant.
@@ -203,7 +218,9 @@ impl Resolver<'_> {
             selected_tables: self.selected_tables(known_tables, &reports),
             tables: report::resolve_tables(self.raw, known_tables, &reports, self.problems),
             reports,
-            api_url: self.api_url(),
+            api_url: self.url(API_URL),
+            consent_url: self.url(CONSENT_URL),
+            state_folder: self.environment.state_folder(),
             skip_waits: self.skip_waits(),
             row_caps: self.row_caps(),
             timeout: self.timeout(),
@@ -264,8 +281,8 @@ impl Resolver<'_> {
         without_repeats(self.flags.tables.clone())
     }
 
-    fn api_url(&mut self) -> Option<ApiUrl> {
-        let given = self.variable(API_URL);
+    fn url(&mut self, variable: &'static str) -> Option<ApiUrl> {
+        let given = self.variable(variable);
         self.valid(given, ApiUrl::parse)
     }
 

@@ -3,7 +3,7 @@
 use chrono::DateTime;
 
 use super::*;
-use crate::auth::{MemoryRefreshTokenStore, RefreshTokenStore, TokenCache, TokenError as _};
+use crate::auth::{Key, MemoryRefreshTokenStore, RefreshTokenStore, TokenCache, TokenError as _, token_cache};
 use crate::clock::Clock;
 use crate::http::script::{Act, Script};
 use crate::http::{HttpOptions, RetryPolicy};
@@ -22,6 +22,15 @@ async fn endpoint(acts: Vec<Act>) -> (Script, TokenEndpoint) {
     let quota = Quota::new("token", 250, clock);
     let endpoint = TokenEndpoint::new(client, script.url("/oauth2/token"), credentials, quota);
     (script, endpoint)
+}
+
+type Told = Arc<std::sync::Mutex<Vec<&'static str>>>;
+
+fn cache(keys: Vec<Key>) -> (Arc<TokenCache>, Told) {
+    let (told, clock) = (Told::default(), keys[0].endpoint.client().clock().clone());
+    let to = Arc::clone(&told);
+    let tell = Arc::new(move |code, _| to.lock().expect("whole").push(code));
+    (token_cache(clock, keys, tell), told)
 }
 
 async fn ask(act: Act) -> Result<TokenAnswer, AuthError> {
@@ -48,16 +57,18 @@ async fn a_rotated_refresh_token_replaces_the_old_one() {
     let rotated = Act::answer(200, &[], r#"{"access_token":"t1","expires_in":"900","refresh_token":"r2"}"#);
     let (script, endpoint) = endpoint(vec![rotated, Act::answer(200, &[], ISSUED)]).await;
     let store = Arc::new(MemoryRefreshTokenStore::new("r1".into()));
-    let cache = TokenCache::refresh_token(endpoint, Arc::clone(&store) as Arc<dyn RefreshTokenStore>);
+    let consent = Some(Arc::clone(&store) as Arc<dyn RefreshTokenStore>);
+    let (cache, told) = cache(vec![Key { endpoint, consent }]);
     let first = cache.get(Deadline::never()).await.expect("a token");
-    assert_eq!(store.load().expect("loads").expect("is there").expose_secret(), "r2");
+    assert_eq!(store.load().expect("loads").expect("is there").token.expose_secret(), "r2");
     crate::http::BearerSource::reject(&*cache, &first);
     cache.get(Deadline::never()).await.expect("another token");
     let requests = script.requests();
     assert!(requests[0].contains("grant_type=refresh_token&refresh_token=r1&"));
     assert!(requests[1].contains("refresh_token=r2&"));
+    assert_eq!(told.lock().expect("whole").as_slice(), ["refresh_token_not_stored"], "a variable cannot be rewritten");
     // The second answer brought none, so the last one stays.
-    assert_eq!(store.load().expect("loads").expect("is there").expose_secret(), "r2");
+    assert_eq!(store.load().expect("loads").expect("is there").token.expose_secret(), "r2");
 }
 
 #[tokio::test]
@@ -83,7 +94,7 @@ async fn a_refusal_shows_the_servers_words_and_says_what_to_do_whatever_the_stat
         assert!(told.contains("pasted whole") && !told.contains(SECRET), "{told}");
     }
     let error = ask(Act::answer(400, &[], r#"{"error":"invalid_grant"}"#)).await.expect_err("refused");
-    assert!(error.to_string().contains("`invalid_grant`; the refresh token or code is expired"), "{error}");
+    assert!(error.to_string().contains("`invalid_grant`; check"), "{error}");
 }
 
 #[tokio::test]
@@ -119,4 +130,101 @@ fn answers_may_vary_but_must_hold_a_token() {
         let error = parse(text).expect_err(text);
         assert!(error.is_permanent() && !error.to_string().contains("t0ken"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn key_pairs_are_tried_in_order_until_one_is_known_and_the_dead_ones_are_named_once() {
+    let refused = |status| Act::answer(status, &[], r#"{"error":"invalid_client"}"#);
+    let acts = vec![refused(401), refused(400), Act::answer(200, &[], ISSUED)];
+    let (script, endpoint) = endpoint(acts).await;
+    let key = |id: &str| {
+        let credentials = ClientCredentials { client_id: id.to_owned(), ..endpoint.credentials.clone() };
+        Key { endpoint: TokenEndpoint { credentials, ..endpoint.clone() }, consent: None }
+    };
+    let (cache, told) = cache(["one", "two", "three", "four"].map(key).into());
+    let first = cache.get(Deadline::never()).await.expect("the third pair's token");
+    crate::http::BearerSource::reject(&*cache, &first);
+    cache.get(Deadline::never()).await.expect("again");
+    let ids = ["one", "two", "three", "three"];
+    for (request, id) in script.requests().iter().zip(ids) {
+        assert!(request.contains(&format!("client_id={id}&")), "{request}");
+    }
+    assert_eq!((script.requests().len(), told.lock().expect("whole").len()), (4, 2));
+}
+
+#[tokio::test]
+async fn key_pairs_that_are_all_dead_are_all_named_and_another_refusal_ends_the_search() {
+    let (_, endpoint) = endpoint(vec![Act::answer(401, &[], r#"{"error":"invalid_client"}"#)]).await;
+    let key = || Key { endpoint: endpoint.clone(), consent: None };
+    let error = cache(vec![key(), key()]).0.get(Deadline::never()).await.expect_err("dead").to_string();
+    assert!(error.contains("all 2 key pairs: `an-id`, `an-id`"), "{error}");
+    let (script, endpoint) = self::endpoint(vec![Act::answer(400, &[], r#"{"error":"unauthorized_client"}"#)]).await;
+    let key = || Key { endpoint: endpoint.clone(), consent: None };
+    assert!(cache(vec![key(), key()]).0.get(Deadline::never()).await.is_err());
+    assert_eq!(script.requests().len(), 1);
+}
+
+/// A store in memory whose token another process replaces while it is being exchanged.
+struct Contended(MemoryRefreshTokenStore, std::sync::atomic::AtomicUsize);
+
+impl RefreshTokenStore for Contended {
+    fn try_lock(&self) -> std::io::Result<Option<crate::auth::StoreLock>> {
+        self.0.try_lock()
+    }
+
+    fn load(&self) -> Result<Option<crate::auth::StoredToken>, crate::secret::SecretFileError> {
+        let loads = self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        if loads == 1 {
+            self.0.save(&"r2".into(), DateTime::UNIX_EPOCH)?;
+        }
+        self.0.load()
+    }
+
+    fn save(&self, _: &SecretString, _: DateTime<chrono::Utc>) -> Result<(), crate::secret::SecretFileError> {
+        let source = std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem);
+        Err(crate::secret::SecretFileError::Write { path: "/run/secrets/token".into(), source })
+    }
+
+    fn place(&self) -> String {
+        "the test".to_owned()
+    }
+
+    fn remedy(&self) -> &'static str {
+        "run `criteo-source login`"
+    }
+
+    fn is_lasting(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_another_run_replaced_is_read_again_and_one_that_cannot_be_stored_serves_this_run() {
+    let issued = |token: &str| format!(r#"{{"access_token":"t","expires_in":900,"refresh_token":"{token}"}}"#);
+    let refused = Act::answer(400, &[], r#"{"error":"invalid_grant","error_description":"gone"}"#);
+    let acts = vec![
+        refused.clone(),
+        Act::answer(200, &[], issued("r3")),
+        Act::answer(200, &[], issued("r4")),
+        Act::answer(200, &[], issued("r5")),
+        refused,
+    ];
+    let (script, endpoint) = endpoint(acts).await;
+    let store = Contended(MemoryRefreshTokenStore::new("r1".into()), std::sync::atomic::AtomicUsize::new(0));
+    let (cache, told) = cache(vec![Key { endpoint, consent: Some(Arc::new(store)) }]);
+    for _ in 0..3 {
+        let bearer = cache.get(Deadline::never()).await.expect("a token");
+        crate::http::BearerSource::reject(&*cache, &bearer);
+    }
+    let error = cache.get(Deadline::never()).await.expect_err("the consent has ended");
+    assert!(matches!(&error, AuthError::ConsentEnded { .. }), "{error:?}");
+    let said = error.to_string();
+    assert!(
+        said.contains("of the test: `invalid_grant`: gone") && said.contains("run `criteo-source login`"),
+        "{said}"
+    );
+    for (request, token) in script.requests().iter().zip(["r1", "r2", "r3", "r4", "r5"]) {
+        assert!(request.contains(&format!("refresh_token={token}&")), "{token}: {request}");
+    }
+    assert_eq!(told.lock().expect("whole").as_slice(), ["refresh_token_not_stored"; 3]);
 }

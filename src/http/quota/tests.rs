@@ -88,7 +88,7 @@ impl Server {
 /// `workers` call one after the other, each call taking `latency`, until `duration` is over; some of the latency passes
 /// on the way there.
 async fn work(quota: &Arc<Quota>, server: &Rc<RefCell<Server>>, workers: usize, latency: Duration, duration: Duration) {
-    let clock = quota.clock.clone();
+    let clock = quota.limit.clock.clone();
     let worker = async |index: usize| {
         let on_the_way = Duration::from_millis(20 + 97 * (index as u64 % 7));
         while clock.elapsed() < duration {
@@ -284,4 +284,32 @@ proptest::proptest! {
             proptest::prop_assert!(within <= limit as usize);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn classes_under_one_limit_never_exceed_it_together_and_are_counted_apart() {
+    // An authorization-code app with a consent of three advertisers, which its first call finds out.
+    let clock = Clock::system();
+    let report = Quota::new("report", 10, clock.clone());
+    let default = report.beside("default");
+    let mut sent = Vec::new();
+    for number in 0..200_u32 {
+        let quota = if number % 3 == 0 { &default } else { &report };
+        quota.acquire(Deadline::never()).await.expect("a turn").observe(&HeaderMap::new());
+        sent.push(clock.elapsed());
+        if number == 0 {
+            report.expect_limit(30);
+        }
+    }
+    for (first, at) in sent.iter().enumerate() {
+        let within = sent[first..].iter().take_while(|later| **later < *at + Duration::from_mins(1)).count();
+        assert!(within <= 30, "{within} calls in the minute after {at:?}");
+    }
+    assert_eq!((report.calls(), default.calls(), default.limit()), (133, 67, 30));
+    assert!(clock.elapsed() < Duration::from_secs(200 / 30 * 62 + 10), "and nearly all of it is used");
+    let mut headers = HeaderMap::new();
+    headers.insert("x-ratelimit-limit", "20".parse().expect("a header"));
+    default.acquire(Deadline::never()).await.expect("a turn").observe(&headers);
+    report.expect_limit(30);
+    assert_eq!(report.limit(), 20, "the server knows better");
 }
