@@ -413,12 +413,15 @@ impl CriteoClient {
 
     /// Looks at what came beside the rows.
     fn judge(&self, decoded: Decoded, endpoint: EndpointId, memory: RowMemory) -> Result<ReportAnswer, ReadError> {
-        let report = match decoded {
+        let mut report = match decoded {
             Decoded::Whole(report) => report,
             Decoded::Capped { rows } => return Ok(ReportAnswer::Capped { rows }),
         };
         if let Some(errors) = &report.errors {
             return Err(answered_with_errors(errors));
+        }
+        if let Some((_, unusable)) = report.unusable_days.pop_first() {
+            return Err(ReadError::fatal(unusable.error));
         }
         let mut is_capped = false;
         if let Some(warnings) = &report.warnings {

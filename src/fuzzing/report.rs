@@ -76,6 +76,7 @@ fn decode(layout: &Arc<ReportLayout>, body: &[u8], size: usize) -> Result<Decode
 /// Everything that a body brought.
 fn shown(report: &DecodedReport) -> Vec<String> {
     let mut lines = vec![format!("{:?} {:?} {:?}", report.errors, report.warnings, report.unknown_fields)];
+    lines.extend(report.unusable_days.iter().map(|(day, unusable)| format!("{day} {unusable:?}")));
     lines.extend(shown_rows(report));
     lines
 }
@@ -107,11 +108,24 @@ fn check_accepted(layout: &Arc<ReportLayout>, body: &[u8], report: &DecodedRepor
         all.extend(members);
     }
     all.sort_unstable();
+    if !report.unusable_days.is_empty() {
+        assert!(all.is_sorted_by(|left, right| left < right) && all.len() < rows.len(), "unusable days have no rows");
+        return check_unusable(report);
+    }
     assert!(all.iter().map(|&row| row as usize).eq(0..rows.len()), "every row is in one partition once");
     if let Some(said_again) = encode(layout, report) {
         let again = decode(layout, said_again.as_bytes(), said_again.len());
         let again = again.unwrap_or_else(|error| panic!("{error}\n{said_again}"));
         assert_eq!(shown_rows(&again), shown_rows(report), "{said_again}");
+    }
+}
+
+fn check_unusable(report: &DecodedReport) {
+    for (day, unusable) in &report.unusable_days {
+        let error = unusable.error.to_string();
+        assert!(asked().days.contains(*day) && report.partitions.day(*day).is_empty(), "{day}");
+        assert!(unusable.misfit_rows > 0 && error.contains(" row ") || error.starts_with("row "), "{error}");
+        assert!(error.len() < 2000 && !error.contains('\u{1b}'), "{error}");
     }
 }
 

@@ -3,9 +3,10 @@
 //! [`ReportDecoder`] takes chunks of any size. It walks the envelope (see `envelope`), predicts the order of
 //! keys from the row before, and puts every value straight into its typed column. Nothing is kept as JSON.
 //! Spelling does not matter (keys in any case, numbers as text or as numbers, `null` or empty text for absent);
-//! meaning does: a value that is not what its column says is an error that names table, column, row and text.
+//! meaning does: a value that is not what its column says makes its day unusable, with an error that names table, column,
+//! row and text. The other days of the same body are not affected.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -303,9 +304,11 @@ pub struct Asked {
 /// A body that was read to its end.
 #[derive(Debug)]
 pub struct DecodedReport {
-    /// Rows by day.
+    /// Rows by day, without those of unusable days.
     pub partitions: Partitions,
-    /// Rows in all.
+    /// Days with a row that cannot be stored. Nothing may be published for them.
+    pub unusable_days: BTreeMap<NaiveDate, UnusableDay>,
+    /// Rows in all, those of unusable days included.
     pub rows: u64,
     /// Bytes of the body.
     pub bytes: u64,
@@ -315,6 +318,15 @@ pub struct DecodedReport {
     pub warnings: Option<Vec<u8>>,
     /// Fields that came unasked and are not stored.
     pub unknown_fields: BTreeSet<String>,
+}
+
+/// A day with at least one row that cannot be stored.
+#[derive(Debug)]
+pub struct UnusableDay {
+    /// Rows of the day that cannot be stored.
+    pub misfit_rows: u64,
+    /// Why the first of them cannot: table, column, row and text.
+    pub error: DecodeError,
 }
 
 /// Reads one report body.
@@ -420,8 +432,12 @@ impl ReportDecoder {
         let Self { layout, envelope, sink, keys, .. } = self;
         let (errors, warnings) = envelope.into_notices();
         let rows = sink.count();
-        let partitions = layout.by_day(sink.rows);
-        Ok(DecodedReport { partitions, rows, bytes, errors, warnings, unknown_fields: keys.unknown })
+        let mut partitions = layout.by_day(sink.rows);
+        for day in sink.unusable_days.keys() {
+            partitions.remove(*day);
+        }
+        let (unusable_days, unknown_fields) = (sink.unusable_days, keys.unknown);
+        Ok(DecodedReport { partitions, unusable_days, rows, bytes, errors, warnings, unknown_fields })
     }
 
     fn weigh(&self) -> Result<(), DecodeError> {
@@ -622,11 +638,12 @@ struct Sink {
     rows: Rows,
     /// How the row before spelled its day, and which that is: nearly always the next row's too.
     last_day: Option<(String, NaiveDate)>,
+    unusable_days: BTreeMap<NaiveDate, UnusableDay>,
 }
 
 impl Sink {
     fn new(layout: &ReportLayout) -> Self {
-        Self { rows: layout.empty_rows(), last_day: None }
+        Self { rows: layout.empty_rows(), last_day: None, unusable_days: BTreeMap::new() }
     }
 
     fn count(&self) -> u64 {
@@ -635,13 +652,29 @@ impl Sink {
 
     fn push(&mut self, layout: &ReportLayout, asked: &Asked, cells: &[Option<Scalar<'_>>]) -> Result<(), DecodeError> {
         let row = RowContext { layout, asked, cells, row: self.count() + 1 };
-        row.check_identified()?;
-        let day = self.day(&row)?;
+        let mut misfit = row.check_identified().err();
+        let day = match self.day(&row) {
+            Ok(day) => day,
+            // Whose day is not known cannot be held against a day.
+            Err(error) => return Err(misfit.unwrap_or(error)),
+        };
         for (index, (column, filler)) in layout.columns.iter().enumerate() {
-            row.store(&mut self.rows, index, column, *filler, day)?;
+            if let Err(error) = row.store(&mut self.rows, index, column, *filler, day) {
+                // The row is counted, since it may be the one at the cap, and dropped with its day.
+                let _is_always_stored = self.rows.push_value(index, Value::Null);
+                misfit.get_or_insert(error);
+            }
         }
         self.rows.finish_row();
+        if let Some(error) = misfit {
+            self.mark_unusable(day, error);
+        }
         Ok(())
+    }
+
+    fn mark_unusable(&mut self, day: NaiveDate, error: DecodeError) {
+        let day = self.unusable_days.entry(day).or_insert(UnusableDay { misfit_rows: 0, error });
+        day.misfit_rows += 1;
     }
 
     fn day(&mut self, row: &RowContext<'_, '_>) -> Result<NaiveDate, DecodeError> {

@@ -33,6 +33,11 @@ impl Partitions {
         Self { rows, days: [(day, members)].into() }
     }
 
+    /// Takes away a day and its rows; they stay among [`Self::rows`].
+    pub fn remove(&mut self, day: NaiveDate) {
+        self.days.remove(&day);
+    }
+
     /// All rows, of all days.
     pub fn rows(&self) -> &Rows {
         &self.rows

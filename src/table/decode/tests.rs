@@ -87,7 +87,7 @@ fn null_and_empty_text_are_absent_and_nan_is_in_a_quotient_only() {
     for text in ["\"\"", "\"NaN\"", "\"Infinity\""] {
         assert_eq!(shown(&decode(&format!("[{}]", ROW.replace("\".0138\"", text))).unwrap()), absent, "{text}");
     }
-    let error = decode(&format!("[{}]", ROW.replace("\"12.40\"", "\"NaN\""))).unwrap_err();
+    let error = misfit(&format!("[{}]", ROW.replace("\"12.40\"", "\"NaN\"")));
     assert!(error.to_string().contains("column `advertiser_cost`, row 1"), "{error}");
 }
 
@@ -131,15 +131,39 @@ fn what_is_broken_may_be_asked_for_again() {
 
 #[test]
 fn a_value_that_does_not_fit_names_table_column_row_and_text() {
-    let error = decode(&format!("[{ROW},{}]", ROW.replace("\"35\"", "\"35.5\""))).unwrap_err();
+    let error = misfit(&format!("[{ROW},{}]", ROW.replace("\"35\"", "\"35.5\"")));
     let expected =
         "table `ad_statistics_daily`, column `clicks`, row 2 of the response: `35.5` is a count that is not whole";
     assert_eq!(error.to_string(), expected);
-    for (from, to) in
-        [("\"12.40\"", "\"12,40\""), ("\"12.40\"", "\"1e30\""), ("\"35\"", "true"), ("2026-09-01", "soon")]
-    {
-        let error = decode(&format!("[{}]", ROW.replace(from, to))).unwrap_err();
+    for (from, to) in [("\"12.40\"", "\"12,40\""), ("\"12.40\"", "\"1e30\""), ("\"35\"", "true")] {
+        let error = misfit(&format!("[{}]", ROW.replace(from, to)));
         assert!(matches!(error, DecodeError::Value { row: 1, .. }), "{to}: {error}");
+    }
+    let error = decode(&format!("[{}]", ROW.replace("2026-09-01", "soon"))).unwrap_err();
+    assert!(matches!(error, DecodeError::Value { row: 1, .. }), "a row without a day belongs to no day: {error}");
+}
+
+/// Why the only unusable day of a body is unusable.
+fn misfit(body: &str) -> DecodeError {
+    let mut report = decode(body).unwrap();
+    assert_eq!(report.unusable_days.len(), 1, "{body}");
+    report.unusable_days.pop_first().unwrap().1.error
+}
+
+#[test]
+fn a_value_that_does_not_fit_costs_its_day_and_no_other() {
+    let other = |day: &str| ROW.replace("2026-09-01", day);
+    let bad = |day: &str, value: &str| other(day).replace("\"1.5\"", value);
+    for value in ["\"N/A\"", "\"1,234.50\"", "\"NaN\"", "true", &format!("\"{}\"", "9".repeat(70_000))] {
+        let rows = [other("2026-09-01"), bad("2026-09-02", value), other("2026-09-02"), bad("2026-09-02", value)];
+        let report = decode(&format!("[{},{}]", rows.join(","), other("2026-09-03"))).unwrap();
+        assert_eq!(report.rows, 5, "rows are counted, since the cap counts them");
+        let days: Vec<_> = report.partitions.iter().map(|(date, rows)| (date, rows.len())).collect();
+        assert_eq!(days, [(day("2026-09-01"), 1), (day("2026-09-03"), 1)], "{value}");
+        let unusable: Vec<_> = report.unusable_days.iter().map(|(date, day)| (*date, day.misfit_rows)).collect();
+        assert_eq!(unusable, [(day("2026-09-02"), 2)], "{value}");
+        let error = report.unusable_days[&day("2026-09-02")].error.to_string();
+        assert!(error.contains("column `sales_pc30d`, row 2 of the response"), "{error}");
     }
 }
 
@@ -147,7 +171,9 @@ fn a_value_that_does_not_fit_names_table_column_row_and_text() {
 fn a_row_of_another_day_or_without_its_keys_is_refused() {
     let error = decode(&format!("[{}]", ROW.replace("2026-09-01", "2026-09-04"))).unwrap_err();
     assert!(matches!(error, DecodeError::DayOutside { .. }), "{error}");
-    let error = decode(&format!("[{}]", ROW.replace("AdvertiserId", "Other"))).unwrap_err();
+    let error = misfit(&format!("[{}]", ROW.replace("AdvertiserId", "Other")));
+    assert!(matches!(error, DecodeError::MissingField { .. }), "{error}");
+    let error = decode(&format!("[{}]", ROW.replace("\"Day\"", "\"Other\""))).unwrap_err();
     assert!(matches!(error, DecodeError::MissingField { .. }), "{error}");
 }
 
@@ -170,7 +196,7 @@ fn what_is_json_but_unusable_is_refused_at_once() {
         let error = decode(twice).unwrap_err();
         assert!(error.to_string().contains("beside another list of rows") && !error.is_retryable(), "{error}");
     }
-    let error = decode(&format!("[{}]", ROW.replace("A \\\"B", "\\udc00"))).unwrap_err();
+    let error = misfit(&format!("[{}]", ROW.replace("A \\\"B", "\\udc00")));
     assert!(matches!(error, DecodeError::Value { row: 1, .. }), "{error}");
 }
 
@@ -209,7 +235,7 @@ fn a_text_or_a_number_longer_than_a_cell_is_refused_with_its_column() {
         (ROW.replace("\"35\"", &long), "clicks"),
         (ROW.replace("\".0138\"", &format!("0.{long}")), "click_through_rate"),
     ] {
-        let error = decode(&format!("[{row}]")).unwrap_err().to_string();
+        let error = misfit(&format!("[{row}]")).to_string();
         let expected = format!("table `ad_statistics_daily`, column `{column}`, row 1");
         assert!(error.contains(&expected) && error.contains("longer than") && error.len() < 400, "{error}");
     }
