@@ -1,235 +1,177 @@
-//! The top-level error and the exit codes: what a person reads and what a scheduler branches on.
+//! The error that ends a command before it can report anything itself: a notice, its causes, and how a person reads it.
 //!
-//! Modules have their own small error enums; a command maps them to one [`Error`] with a kind, and the kind decides the
-//! exit code by a match without wildcard. This module knows no other module, and no secret ever reaches it.
+//! Modules have their own small error enums; a command maps them to one [`Error`] with a [`Code`], and the code decides
+//! the exit code. No secret ever reaches it.
 
 use std::error::Error as StdError;
 use std::fmt;
 
+pub use crate::notice::{Code, ErrorKind, ExitCodes, Notice, error_chain};
+
 type Source = Box<dyn StdError + Send + Sync + 'static>;
-
-/// The exit codes, as documented constants. This type has no value; it only gathers them.
-#[derive(Debug)]
-pub enum ExitCodes {}
-
-impl ExitCodes {
-    /// Everything asked for was done.
-    pub const DONE: u8 = 0;
-    /// Something nobody foresaw; please report it.
-    pub const UNEXPECTED: u8 = 1;
-    /// What was typed or configured cannot be used; nothing was called.
-    pub const USAGE_OR_CONFIGURATION: u8 = 2;
-    /// Criteo refused the credentials, or a consent or scope is missing.
-    pub const REFUSED: u8 = 3;
-    /// Some tables or partitions failed; the rest is published.
-    pub const PARTIAL: u8 = 4;
-    /// The API stayed unavailable or throttled past the deadline.
-    pub const UNAVAILABLE: u8 = 5;
-    /// The output could not be written.
-    pub const OUTPUT: u8 = 6;
-    /// Another run holds the lock of this output.
-    pub const LOCKED: u8 = 7;
-    /// SIGINT stopped the run before it was complete: 128 and the signal's number, as shells have it.
-    pub const INTERRUPTED: u8 = 130;
-    /// SIGTERM did.
-    pub const TERMINATED: u8 = 143;
-
-    /// Every code with its meaning, for `--help` and the reference page.
-    pub const ALL: [(u8, &'static str); 10] = [
-        (Self::DONE, "done"),
-        (Self::UNEXPECTED, "unexpected"),
-        (Self::USAGE_OR_CONFIGURATION, "usage or configuration"),
-        (Self::REFUSED, "credentials, consent or scope refused"),
-        (Self::PARTIAL, "some tables or partitions failed, the rest is published"),
-        (Self::UNAVAILABLE, "the API stayed unavailable or throttled past the deadline"),
-        (Self::OUTPUT, "output could not be written"),
-        (Self::LOCKED, "another run holds the lock"),
-        (Self::INTERRUPTED, "stopped by SIGINT, what was complete is published"),
-        (Self::TERMINATED, "stopped by SIGTERM, what was complete is published"),
-    ];
-}
-
-/// What kind of failure it is; decides the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
-    /// Nobody foresaw it.
-    Unexpected,
-    /// The command line cannot be used.
-    Usage,
-    /// The configuration cannot be used, or credentials are not configured.
-    Configuration,
-    /// Criteo refused the credentials.
-    Credentials,
-    /// No advertiser, or not the one asked for, has given consent.
-    Consent,
-    /// The app lacks a Read permission.
-    Scope,
-    /// Some tables or partitions failed.
-    Partial,
-    /// A signal stopped the run; what was complete is published.
-    Interrupted,
-    /// The API stayed unavailable past the deadline.
-    Unavailable,
-    /// The API throttled past the deadline.
-    Throttled,
-    /// The output could not be written.
-    Output,
-    /// Another run holds the lock.
-    Locked,
-}
-
-impl ErrorKind {
-    /// The process exit code of this kind.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Unexpected => ExitCodes::UNEXPECTED,
-            Self::Usage | Self::Configuration => ExitCodes::USAGE_OR_CONFIGURATION,
-            Self::Credentials | Self::Consent | Self::Scope => ExitCodes::REFUSED,
-            Self::Partial | Self::Interrupted => ExitCodes::PARTIAL,
-            Self::Unavailable | Self::Throttled => ExitCodes::UNAVAILABLE,
-            Self::Output => ExitCodes::OUTPUT,
-            Self::Locked => ExitCodes::LOCKED,
-        }
-    }
-
-    /// Stable name for machines: the `code` of an error in the JSON summary.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Unexpected => "unexpected",
-            Self::Usage => "usage",
-            Self::Configuration => "configuration",
-            Self::Credentials => "credentials",
-            Self::Consent => "consent",
-            Self::Scope => "scope",
-            Self::Partial => "partial",
-            Self::Interrupted => "interrupted",
-            Self::Unavailable => "unavailable",
-            Self::Throttled => "throttled",
-            Self::Output => "output",
-            Self::Locked => "locked",
-        }
-    }
-}
 
 /// Why a command failed.
 #[derive(Debug)]
-pub struct Error {
-    kind: ErrorKind,
-    message: String,
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    notice: Notice,
+    /// Each problem on its own, where there are several; then `notice` only sums them up.
+    problems: Vec<Notice>,
     source: Option<Source>,
-    hints: Vec<String>,
     exit_code: Option<u8>,
+    is_about_stdout: bool,
 }
 
 impl Error {
-    /// An error with its kind and a lower-case fragment.
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None, hints: Vec::new(), exit_code: None }
+    /// An error with its code and a lower-case fragment.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self::from(Notice::new(code, message))
     }
 
-    /// What nobody foresaw.
+    /// An error of a module, with its causes and, where they tell one, a remedy that fits better than that of its code.
+    pub fn caused_by(code: Code, error: impl StdError + Send + Sync + 'static) -> Self {
+        let remedy = Notice::of_error(code, &error).remedy;
+        let mut result = Self::new(code, error.to_string());
+        result.0.notice.remedy = remedy;
+        result.with_source(error)
+    }
+
+    /// A bug, or a situation this program does not handle.
     pub fn unexpected(source: impl Into<Source>) -> Self {
-        Self::new(ErrorKind::Unexpected, "something unexpected happened").with_source(source)
+        Self::new(Code::Unexpected, "something unexpected happened").with_source(source)
     }
 
     /// A command line that cannot be used.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Usage, message)
+        Self::new(Code::Usage, message)
     }
 
     /// An output that could not be written.
     pub fn output(message: impl Into<String>, source: impl Into<Source>) -> Self {
-        Self::new(ErrorKind::Output, message).with_source(source)
+        Self::new(Code::OutputFailed, message).with_source(source)
+    }
+
+    /// Several problems; `code` is that of the summary.
+    pub fn several(code: Code, summary: impl Into<String>, problems: Vec<Notice>) -> Self {
+        let mut error = Self::new(code, summary);
+        error.0.problems = problems;
+        error
     }
 
     /// The same error with what caused it.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.source = Some(source.into());
+        self.0.source = Some(source.into());
         self
     }
 
-    /// The same error with one more thing to do about it.
+    /// The same error with a remedy that fits better than that of its code.
     #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.0.notice = self.0.notice.remedy(remedy);
         self
     }
 
     /// The same error, which ends the process with another code than its kind's: that of a signal.
     #[must_use]
     pub fn with_exit_code(mut self, exit_code: u8) -> Self {
-        self.exit_code = Some(exit_code);
+        self.0.exit_code = Some(exit_code);
         self
+    }
+
+    /// The same error, about stdout itself: nothing more is printed there.
+    #[must_use]
+    pub(crate) fn about_stdout(mut self) -> Self {
+        self.0.is_about_stdout = true;
+        self
+    }
+
+    /// Whether stdout is what failed.
+    pub(crate) fn is_about_stdout(&self) -> bool {
+        self.0.is_about_stdout
     }
 
     /// Its kind.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.notice.code.kind()
     }
 
     /// The process exit code.
     pub fn exit_code(&self) -> u8 {
-        self.exit_code.unwrap_or(self.kind.exit_code())
+        self.0.exit_code.unwrap_or(self.kind().exit_code())
     }
 
-    /// What to do about it, if known.
-    pub fn hints(&self) -> &[String] {
-        &self.hints
+    /// What the JSON document lists: each problem on its own, or the one error with its causes.
+    pub fn notices(&self) -> Vec<Notice> {
+        if !self.0.problems.is_empty() {
+            return self.0.problems.clone();
+        }
+        let mut notice = self.0.notice.clone();
+        notice.message = crate::redaction::redact(&error_chain(self)).into_owned();
+        vec![notice]
     }
 
-    /// The whole story for a person: the message, each cause that adds something, and the hints.
+    /// The whole story for a person: the message, each cause that adds something, and the remedies.
     pub fn report(&self) -> Report<'_> {
         Report(self)
     }
 }
 
+impl From<Notice> for Error {
+    fn from(notice: Notice) -> Self {
+        Self(Box::new(Inner { notice, problems: Vec::new(), source: None, exit_code: None, is_about_stdout: false }))
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.notice.message)
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| source.as_ref() as _)
+        self.0.source.as_ref().map(|source| source.as_ref() as _)
     }
 }
 
-/// An error and its causes on one line, each once: for summaries and logs.
-pub fn error_chain(error: &(dyn StdError + 'static)) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
-        }
-        cause = error.source();
-    }
-    told
-}
-
-/// Prints an [`Error`] as `error: …`, `  caused by: …`, `  hint: …`, never the same words twice.
+/// Prints an [`Error`] as `error: …`, `  caused by: …`, `  remedy: …`, never the same words twice.
 #[derive(Debug)]
 pub struct Report<'a>(&'a Error);
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut told = self.0.message.clone();
-        write_labelled(f, "error: ", &told)?;
+        let Inner { notice, problems, .. } = &*self.0.0;
+        let mut shown = notice.message.clone();
+        write_labelled(f, "error: ", &shown)?;
         let mut cause = self.0.source();
         while let Some(error) = cause {
             let text = error.to_string();
             // Some libraries paste the inner error into the outer one's text.
-            if !told.contains(&text) {
+            if !shown.contains(&text) {
                 write_labelled(f, "  caused by: ", &text)?;
-                told = text;
+                shown = text;
             }
             cause = error.source();
         }
-        self.0.hints.iter().try_for_each(|hint| write_labelled(f, "  hint: ", hint))
+        for problem in problems {
+            write_labelled(f, "  - ", &problem.message)?;
+            write_remedy(f, "    remedy: ", problem)?;
+        }
+        if problems.is_empty() {
+            write_remedy(f, "  remedy: ", notice)?;
+            if let Some(trace_id) = notice.trace_id.as_ref().filter(|trace_id| !shown.contains(trace_id.as_str())) {
+                write_labelled(f, "  trace id: ", trace_id)?;
+            }
+        }
+        Ok(())
     }
+}
+
+fn write_remedy(f: &mut fmt::Formatter<'_>, label: &str, notice: &Notice) -> fmt::Result {
+    notice.remedy.iter().try_for_each(|remedy| write_labelled(f, label, remedy))
 }
 
 /// One label, then the text; further lines of it are indented under the first.
@@ -246,27 +188,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_listed_once_in_order() {
-        let codes: Vec<u8> = ExitCodes::ALL.iter().map(|(code, _)| *code).collect();
-        assert_eq!(codes, (0..=7).chain([130, 143]).collect::<Vec<u8>>());
-    }
-
-    #[test]
-    fn a_report_tells_each_cause_and_hint_once() {
+    fn a_report_shows_each_cause_and_the_remedy_once() {
         #[derive(Debug, thiserror::Error)]
         #[error("failed to open: disk full")]
         struct Outer(#[source] std::io::Error);
         let inner = std::io::Error::other("disk full");
-        let error = Error::output("failed to publish `ads`", Outer(inner)).with_hint("free some space\nor move");
+        let error = Error::output("failed to publish `ads`", Outer(inner)).with_remedy("free some space\nor move");
         assert_eq!(
             error.report().to_string(),
-            "error: failed to publish `ads`\n  caused by: failed to open: disk full\n  hint: free some space\n        or move\n"
+            "error: failed to publish `ads`\n  caused by: failed to open: disk full\n  remedy: free some space\n          or move\n"
         );
         assert_eq!(error.exit_code(), 6);
+        let notice = &error.notices()[0];
+        assert_eq!(notice.message, "failed to publish `ads`: failed to open: disk full");
+        assert_eq!(notice.remedy.as_deref(), Some("free some space\nor move"));
     }
 
     #[test]
-    fn an_error_without_a_cause_is_one_line() {
-        assert_eq!(Error::usage("no").report().to_string(), "error: no\n");
+    fn several_problems_are_listed_each_with_its_remedy() {
+        let problems = vec![
+            Notice::new(Code::UnknownKey, "c.toml:1 `outputt`: unknown key").remedy("did you mean `output`?"),
+            Notice::new(Code::InvalidValue, "c.toml:2 `currency`: `euro` is not a currency code").remedy("use `EUR`"),
+        ];
+        let error = Error::several(Code::InvalidValue, "the configuration has 2 problems", problems);
+        assert_eq!(
+            error.report().to_string(),
+            "error: the configuration has 2 problems\n  - c.toml:1 `outputt`: unknown key\n    remedy: did you mean \
+             `output`?\n  - c.toml:2 `currency`: `euro` is not a currency code\n    remedy: use `EUR`\n"
+        );
+        assert_eq!(error.notices().len(), 2);
+        assert_eq!(error.exit_code(), 2);
     }
 }

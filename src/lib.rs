@@ -13,6 +13,7 @@ pub mod clock;
 pub mod commands;
 pub mod criteo;
 pub mod dates;
+pub mod document;
 pub mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -20,6 +21,7 @@ pub mod http;
 pub mod json;
 pub mod ledger;
 pub mod logging;
+pub mod notice;
 pub mod progress;
 pub mod pull;
 pub mod redaction;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command};
 use criteo_source::cli;
-use criteo_source::error::ExitCodes;
+use criteo_source::notice::{Code, ExitCodes};
 use criteo_source::settings::DEFAULT_CONFIGURATION;
 use criteo_source::settings::environment::VARIABLES;
 
@@ -121,6 +121,36 @@ fn the_page_of_exit_codes_is_that_of_the_program() {
          A run that a signal stopped, and that was complete by then, exits with 0. A second signal ends the process at once.\n",
     );
     check_page("exit-codes.md", &page);
+}
+
+#[test]
+fn the_page_of_codes_lists_every_code_of_the_program() {
+    let mut page = format!(
+        "# Codes of warnings and errors\n\n{GENERATED}\n\
+         Every warning and error has a `code`, in the text as `error[code]` and in the JSON document of `--format json` as\n\
+         `{{\"code\", \"message\", \"remedy\"?, \"table\"?, \"date\"?, \"to_date\"?, \"advertiser_id\"?, \"trace_id\"?}}`. The list is closed:\n\
+         alerts can match on it. Messages may change their wording between versions, codes do not.\n\n\
+         The exit code is that of a command in which nothing else failed and nothing was done; where something was published all\n\
+         the same, it is 4 for most ([exit codes](exit-codes.md)). A code whose exit code is 0 is only ever a warning.\n"
+    );
+    let verbs: BTreeSet<String> = cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    for code in Code::ALL {
+        let commands = match code.seen_in() {
+            [] => "any command".to_owned(),
+            some => some.iter().map(|verb| format!("`{verb}`")).collect::<Vec<_>>().join(", "),
+        };
+        let unknown = code.seen_in().iter().find(|verb| !verbs.contains(**verb));
+        assert_eq!(unknown, None, "`{code}` names a command that does not exist");
+        let exit_code = if code.is_warning_only() { ExitCodes::DONE } else { code.kind().exit_code() };
+        let remedy = if code.remedy().is_empty() { "nothing needs to be done" } else { code.remedy() };
+        write!(
+            page,
+            "\n## {code}\n\n{}\n\n- What to do: {remedy}.\n- Seen in: {commands}.\n- Exit code: {exit_code}.\n",
+            code.cause()
+        )
+        .expect("a string");
+    }
+    check_page("codes.md", &page);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::secret::SecretFileError;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AuthError {
     /// The token endpoint refused the credentials for good.
-    #[error("the token endpoint refused: {}; {}", said(error, description), remedy(error))]
+    #[error("the token endpoint refused: {}", said(error, description))]
     Refused {
         /// OAuth's error, such as `invalid_client`.
         error: String,
@@ -36,8 +36,7 @@ pub enum AuthError {
     /// The token endpoint does not accept the refresh token.
     #[error(
         "the token endpoint refused the refresh token of {place}: {}; it has expired (after six months), was revoked, or the \
-         user who consented has left or has another role: an admin, business manager or technical manager of the advertisers \
-         has to consent again, then {remedy}",
+         user who consented has left or has another role",
         said("invalid_grant", description)
     )]
     ConsentEnded {
@@ -58,7 +57,7 @@ pub enum AuthError {
         source: Arc<std::io::Error>,
     },
     /// There is no refresh token.
-    #[error("there is no refresh token in {place} any more; run `criteo-source login`")]
+    #[error("there is no refresh token in {place} any more")]
     NotLoggedIn {
         /// Where it was looked for.
         place: String,
@@ -81,6 +80,18 @@ impl AuthError {
     /// Whether what was to be exchanged is worth nothing (any more).
     pub fn is_invalid_grant(&self) -> bool {
         matches!(self, Self::Refused { error, .. } if error == "invalid_grant")
+    }
+
+    /// What to do about it, where more is known than that the credentials are to be checked.
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Refused { error, .. } => Some(remedy(error).to_owned()),
+            Self::ConsentEnded { remedy, .. } => Some(format!(
+                "an admin, business manager or technical manager of the advertisers has to consent again, then {remedy}"
+            )),
+            Self::NotLoggedIn { .. } => Some("run `criteo-source login`".to_owned()),
+            _ => None,
+        }
     }
 
     /// The error of a failed call to the token endpoint. OAuth's `error` decides, not the status: Criteo answers a

@@ -14,9 +14,10 @@ use super::refresh::Refresh;
 use super::refresh_store::RefreshTokenStore;
 use super::token::{IssuedToken, TokenCache};
 use crate::clock::{Clock, Deadline};
+use crate::notice::Code;
 
 /// Where something goes that an operator should know although the run goes on: a stable code, and a sentence.
-pub type Tell = Arc<dyn Fn(&'static str, String) + Send + Sync>;
+pub type Tell = Arc<dyn Fn(Code, String) + Send + Sync>;
 
 /// A key pair, and the consent that it acts by; without one it acts for the application itself.
 pub struct Key {
@@ -61,7 +62,7 @@ impl Keys {
                 return Err(if index > 0 && error.is_invalid_client() { self.all_rejected(error) } else { error });
             };
             (self.tell)(
-                "key_rejected",
+                Code::KeyRejected,
                 format!(
                     "Criteo does not know the key pair with the client id `{}` (any more); the next one is used, `{}`: remove \
                      the rejected pair from the credentials file, and delete it in the partner portal if it is still there",

@@ -17,6 +17,7 @@ use super::refresh_store::{RefreshTokenStore, StoreLock, StoredToken};
 use super::token::{IssuedToken, TokenError as _};
 use crate::clock::Deadline;
 use crate::error::error_chain;
+use crate::notice::Code;
 use crate::secret::{ExposeSecret, SecretFileError, SecretString};
 
 /// Before the end of a consent a warning says when it ends.
@@ -107,7 +108,7 @@ impl Refresh {
         match self.store.save(rotated, self.endpoint.client().clock().now()) {
             Ok(()) if self.store.is_lasting() => info!(%place, "stored the new refresh token"),
             Ok(()) => (self.tell)(
-                "refresh_token_not_stored",
+                Code::RefreshTokenNotStored,
                 "Criteo replaced the refresh token of `CRITEO_REFRESH_TOKEN`, and a variable cannot be changed from here: \
                  should the old one stop working, the next run fails; use `CRITEO_REFRESH_TOKEN_FILE` (a file that is kept up \
                  to date) or `criteo-source login`"
@@ -127,7 +128,7 @@ impl Refresh {
         };
         *unsaved = Some((replaced, rotated.clone()));
         (self.tell)(
-            "refresh_token_not_stored",
+            Code::RefreshTokenNotStored,
             format!(
                 "Criteo replaced the refresh token, and the new one cannot be written to {place} ({}): should the old one stop \
                  working, the next run fails; make the folder of the file writable for this user (a file is replaced, so that \
@@ -143,7 +144,7 @@ impl Refresh {
             return;
         }
         (self.tell)(
-            "consent_ends_soon",
+            Code::ConsentEndsSoon,
             format!(
                 "the consent for the app with the client id `{}` ends about {}, six months after its refresh token was issued; \
                  let an admin, business manager or technical manager of the advertisers consent again before, and {}",

@@ -1,6 +1,7 @@
 //! What can be wrong with a table's configuration: errors that stop, and warnings that do not. Each says what to do.
 
 use super::{ColumnType, FieldKind};
+use crate::notice::Code;
 
 /// Why a declaration could not be read or a table could not be resolved.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -139,11 +140,11 @@ pub enum Warning {
 }
 
 impl Warning {
-    /// A stable code for machines.
-    pub fn code(&self) -> &'static str {
+    /// Which kind of warning.
+    pub fn code(&self) -> Code {
         match self {
-            Self::UnknownField { .. } => "unknown-field",
-            Self::PrimaryKeyChanged { .. } => "primary-key-changed",
+            Self::UnknownField { .. } => Code::UnknownField,
+            Self::PrimaryKeyChanged { .. } => Code::PrimaryKeyChanged,
         }
     }
 

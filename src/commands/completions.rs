@@ -1,21 +1,19 @@
 //! `completions`: the script that teaches a shell the commands and options. It installs nothing.
 
-use std::io::Write;
-
 use clap_complete::Shell;
 
 use crate::cli;
 use crate::error::Error;
 
-/// Writes the script for `shell`.
-///
-/// # Errors
-///
-/// When it cannot be written.
-pub fn run(shell: Shell, to: &mut dyn Write) -> Result<(), Error> {
+/// Prints the script for `shell`.
+pub fn run(shell: Shell) -> Result<(), Error> {
+    super::print_text(&script(shell))
+}
+
+fn script(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut cli::command(), "criteo-source", &mut script);
-    to.write_all(&script).map_err(|error| Error::output("failed to write the completion script", error))
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 #[cfg(test)]
@@ -27,9 +25,7 @@ mod tests {
     #[test]
     fn every_shell_gets_a_script_that_knows_the_verbs() {
         for shell in Shell::value_variants() {
-            let mut script = Vec::new();
-            run(*shell, &mut script).unwrap();
-            assert!(String::from_utf8(script).unwrap().contains("backfill"), "{shell}");
+            assert!(script(*shell).contains("backfill"), "{shell}");
         }
     }
 }

@@ -39,7 +39,7 @@ pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
     let ended = pull::launch(Job { command: "demo", scope: Scope::Pull, strict: false }, session, global, run_id).await;
     sandbox.stop().await;
     if global.format != Format::Json && matches!(ended, Ok(Ended { exit_code: 0 })) {
-        print_text(&next_steps(&output));
+        print_text(&next_steps(&output))?;
     }
     ended
 }

@@ -1,29 +1,24 @@
-//! The one JSON document of a run that failed before it could do anything: the same shape as a run's summary, so that
-//! whoever reads stdout needs one parser. It does not decide exit codes.
+//! The one JSON document of a command that failed before it could do anything: the same shape as any other, so that
+//! whoever reads stdout needs one parser.
 
 use std::ffi::OsString;
 
 use crate::cli;
-use crate::error::{Error, error_chain};
-use crate::pull::summary::{Notice, Summary};
-use crate::settings::Problems;
+use crate::document::Plain;
+use crate::error::Error;
+use crate::notice::{Code, Notice};
 
 /// The document for an error; a configuration with several problems lists each on its own.
-pub(super) fn of_error(run_id: &str, command: &str, error: &Error) -> Summary {
-    let source = std::error::Error::source(error);
-    let errors = if let Some(Problems(problems)) = source.and_then(|source| source.downcast_ref::<Problems>()) {
-        problems.iter().map(|problem| Notice::new(problem.code, problem.to_string())).collect()
-    } else {
-        let message = std::iter::once(error_chain(error)).chain(error.hints().iter().cloned());
-        vec![Notice::new(error.kind().code(), message.collect::<Vec<_>>().join("; "))]
-    };
-    Summary::failed(run_id, command, errors)
+pub(super) fn of_error(run_id: &str, command: &str, error: &Error) -> Plain {
+    Plain::new(run_id, command, ()).ended(error.notices(), 0)
 }
 
 /// The document for a command line that does not parse.
-pub(super) fn of_usage(run_id: &str, error: &clap::Error, arguments: &[OsString]) -> Summary {
+pub(super) fn of_usage(run_id: &str, error: &clap::Error, arguments: &[OsString]) -> Plain {
     let command = cli::guess_command(arguments).unwrap_or_default();
-    Summary::failed(run_id, &command, vec![Notice::new("usage", usage_message(error))])
+    let notice = Notice::new(Code::Usage, usage_message(error));
+    let help = if command.is_empty() { "--help".to_owned() } else { format!("{command} --help") };
+    Plain::new(run_id, &command, ()).ended(vec![notice.remedy(format!("see `criteo-source {help}`"))], 0)
 }
 
 /// What clap says, without its label, its colours and the usage line.
@@ -41,9 +36,9 @@ fn usage_message(error: &clap::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Origin, Problem};
+    use crate::settings::{Origin, Problem, Problems};
 
-    fn usage(line: &str) -> Summary {
+    fn usage(line: &str) -> Plain {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         of_usage("r", &cli::parse(&arguments).unwrap_err(), &arguments)
     }
@@ -51,7 +46,7 @@ mod tests {
     #[test]
     fn a_usage_error_is_one_entry_in_plain_words() {
         let document = usage("criteo-source backfill --from 2026-01-01 --format json");
-        assert_eq!(document.command, "backfill");
+        assert_eq!((document.command.as_str(), document.exit_code()), ("backfill", 2));
         let message = "the following required arguments were not provided: --to <YYYY-MM-DD>";
         assert_eq!(document.errors[0].message, message);
         let misspelt = usage("criteo-source pull --forma json --format json");
@@ -62,11 +57,12 @@ mod tests {
     }
 
     #[test]
-    fn each_problem_of_a_configuration_is_an_entry() {
+    fn each_problem_of_a_configuration_is_an_entry_with_its_remedy() {
         let problem = |code| Problem { code, origin: Origin::Default, message: "m".into(), remedy: "r".into() };
-        let document = of_error("r", "pull", &Problems(vec![problem("unknown_key"), problem("wrong_type")]).into());
+        let problems = Problems(vec![problem(Code::UnknownKey), problem(Code::WrongType)]);
+        let document = of_error("r", "pull", &problems.into());
         assert_eq!(document.errors.len(), 2);
-        assert_eq!(document.errors[1], Notice::new("wrong_type", "m; r"));
+        assert_eq!(document.errors[1], Notice::new(Code::WrongType, "m").remedy("r"));
     }
 
     #[test]

@@ -18,13 +18,13 @@ pub mod status;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::cli::{self, Cli, Command, Format, GlobalOptions, RunArguments};
+use crate::document::Document;
 use crate::error::{Error, ExitCodes};
 use crate::logging;
 use crate::pull::Scope;
-use crate::pull::summary::{Outcome, Summary};
 use crate::redaction::redact;
 use crate::settings::DEFAULT_PATH;
 
@@ -49,23 +49,43 @@ pub async fn run(cli: Cli) -> ExitCode {
     match ended {
         Ok(ended) => ExitCode::from(ended.exit_code),
         Err(error) => {
-            eprint!("{}", redact(&error.report().to_string()));
-            if cli.global.format == Format::Json {
-                print_document(&failure::of_error(&run_id, cli.command.name(), &error));
+            show(&error);
+            let exit_code = error.exit_code();
+            if cli.global.format == Format::Json && !error.is_about_stdout() {
+                let document = failure::of_error(&run_id, cli.command.name(), &error);
+                let _ = print_document(&document).inspect_err(show);
             }
-            ExitCode::from(error.exit_code())
+            ExitCode::from(exit_code)
         }
     }
 }
 
 /// Reports a command line that does not parse; `--help` and `--version` arrive here too.
 pub fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    if !error.use_stderr() {
+        // `--help` and `--version`.
+        return match error.print().or_else(unless_reader_left) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let error = stdout_failed(error);
+                show(&error);
+                ExitCode::from(error.exit_code())
+            }
+        };
+    }
     // Nothing sensible is left to do when the terminal is gone.
     let _ = error.print();
-    if error.use_stderr() && cli::asks_for_json(arguments) {
-        print_document(&failure::of_usage(&new_run_id(), error, arguments));
+    if cli::asks_for_json(arguments) {
+        let _ = print_document(&failure::of_usage(&new_run_id(), error, arguments)).inspect_err(show);
     }
-    if error.use_stderr() { ExitCode::from(ExitCodes::USAGE_OR_CONFIGURATION) } else { ExitCode::SUCCESS }
+    ExitCode::from(ExitCodes::USAGE_OR_CONFIGURATION)
+}
+
+/// Prints an error for people.
+fn show(error: &Error) {
+    use std::io::Write as _;
+    // Without a standard error there is nobody to tell.
+    let _ = std::io::stderr().lock().write_all(redact(&error.report().to_string()).as_bytes());
 }
 
 async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
@@ -73,7 +93,7 @@ async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
     match &cli.command {
         Command::Demo => demo::run(global, run_id).await,
         Command::Check => check::run(global, run_id).await,
-        Command::Plan(arguments) => plan::run(arguments.scope(), global, run_id).await,
+        Command::Plan(arguments) => plan::run("plan", arguments.scope(), global, run_id).await,
         Command::Pull(arguments) => job("pull", Scope::Pull, arguments.run, global, run_id).await,
         Command::Backfill(arguments) => {
             let days = arguments.range().ok_or_else(|| Error::usage("`--from` is after `--to`"))?;
@@ -82,23 +102,10 @@ async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
         Command::Status(arguments) => status::run(*arguments, global, run_id),
         Command::Schema(arguments) => schema::run(arguments, global).map(|()| Ended::DONE),
         Command::Sandbox(arguments) => sandbox::run(arguments, global.format).await.map(|()| Ended::DONE),
-        Command::Completions(arguments) => {
-            completions::run(arguments.shell, &mut std::io::stdout().lock()).map(|()| Ended::DONE)
-        }
+        Command::Completions(arguments) => completions::run(arguments.shell).map(|()| Ended::DONE),
         Command::Init => {
             let path = global.config.as_deref().unwrap_or(DEFAULT_PATH.as_ref());
-            init::run(path)?;
-            let told = match global.format {
-                Format::Json => {
-                    let done = Summary { outcome: Outcome::Ok, ..Summary::failed(run_id, "init", Vec::new()) };
-                    let mut document = json!(done);
-                    document["path"] = json!(path);
-                    document.to_string()
-                }
-                _ => format!("wrote {}; next: set the credentials and run `criteo-source check`", path.display()),
-            };
-            print_text(&format!("{told}\n"));
-            Ok(Ended::DONE)
+            init::run(path, global.format, run_id).map(|()| Ended::DONE)
         }
     }
 }
@@ -112,7 +119,7 @@ async fn job(
     run_id: &str,
 ) -> Result<Ended, Error> {
     if arguments.dry_run {
-        return plan::run(scope, global, run_id).await;
+        return plan::run(command, scope, global, run_id).await;
     }
     pull::run(pull::Job { command, scope, strict: arguments.strict }, global, run_id).await
 }
@@ -122,13 +129,29 @@ fn new_run_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-/// Prints the one JSON document of a run.
-fn print_document(summary: &Summary) {
-    print_text(&format!("{}\n", serde_json::to_string_pretty(summary).expect("a summary serializes")));
+/// Prints the one JSON document of a command.
+fn print_document<T: Serialize, M: Serialize>(document: &Document<T, M>) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(document).map_err(Error::unexpected)?;
+    print_text(&format!("{text}\n"))
 }
 
-/// Prints a result without any secret that somebody else said; a reader that has gone away (`| head`) is no error.
-fn print_text(text: &str) {
-    use std::io::Write;
-    let _ = std::io::stdout().lock().write_all(redact(text).as_bytes());
+/// Prints a result without any secret that somebody else said. A reader that has gone away (`| head`) is no error; anything
+/// else is, since whoever called the program goes by what it printed.
+fn print_text(text: &str) -> Result<(), Error> {
+    use std::io::Write as _;
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(redact(text).as_bytes()).and_then(|()| stdout.flush());
+    written.or_else(unless_reader_left).map_err(stdout_failed)
+}
+
+fn unless_reader_left(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+}
+
+fn stdout_failed(error: std::io::Error) -> Error {
+    Error::output("failed to write the result to stdout", error)
+        .with_remedy(
+            "see whether the disk behind stdout is full; what the command did is done, only its report is lost",
+        )
+        .about_stdout()
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Code, Error, ErrorKind};
 use crate::redaction::redact;
 
 /// From now on a panic, on any thread, is told like an error, and ends the process.
@@ -15,8 +15,8 @@ pub(super) fn tell() {
 }
 
 fn report(panic: &str) -> String {
-    let error = Error::new(ErrorKind::Unexpected, format!("a bug of this program: {}", panic.replace('\n', " ")))
-        .with_hint("files that were published are whole; run it again, and report this with what `-vv` prints");
+    let error = Error::new(Code::Unexpected, format!("a bug of this program: {}", panic.replace('\n', " ")))
+        .with_remedy("files that were published are whole; run it again, and report this with what `-vv` prints");
     redact(&error.report().to_string()).into_owned()
 }
 

@@ -1,20 +1,19 @@
-//! `plan`, and `--dry-run` of `pull` and `backfill`: what a run would ask for, before anything is fetched.
+//! `plan`, and `--dry-run` of `pull` and `backfill`: what a run would request, before anything is fetched.
 //!
 //! It calls nothing but `advertisers/me`, takes no lock and writes nothing.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::session::Session;
-use super::{Ended, print_text};
+use super::{Ended, output, print_document, print_text};
 use crate::cli::{Format, GlobalOptions};
 use crate::clock::Deadline;
 use crate::criteo::{Calls, Connection};
-use crate::error::{Error, ErrorKind};
+use crate::document::Document;
+use crate::error::Error;
 use crate::ledger::Ledger;
-use crate::pull::summary::{Notice, Outcome};
 use crate::pull::{Forecast, Planner, Portfolio, Scope, local_root, planned_calls, portfolio_error, resume_key};
 use crate::store::Store;
 
@@ -22,22 +21,13 @@ use crate::store::Store;
 const REPORT_CALLS_PER_MINUTE: u64 = 40;
 const DEFAULT_CALLS_PER_MINUTE: u64 = 250;
 
-/// The document.
+/// What only this document has.
 #[derive(Serialize)]
-struct PlanDocument {
-    run_id: String,
-    command: &'static str,
-    outcome: Outcome,
+struct Members {
     scope: &'static str,
     advertisers: Vec<String>,
-    tables: BTreeMap<String, PlannedTable>,
-    calls: Calls,
-    retries: u64,
-    waited_secs: f64,
     minutes: u64,
     resumed_partitions: u64,
-    warnings: Vec<Notice>,
-    errors: Vec<Notice>,
 }
 
 /// A forecast, with the members that every document has for a table: nothing is published by planning.
@@ -50,8 +40,8 @@ struct PlannedTable {
     bytes: u64,
 }
 
-/// Plans a scope and prints it.
-pub async fn run(scope: Scope, global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
+/// Plans a scope and prints it; `command` is the verb that was typed.
+pub async fn run(command: &str, scope: Scope, global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
     let mut session = Session::load(global)?;
     let tables = session.wanted_tables()?;
     let Session { settings, mut warnings, clock } = session;
@@ -69,33 +59,29 @@ pub async fn run(scope: Scope, global: &GlobalOptions, run_id: &str) -> Result<E
     let forecasts = planner.forecasts(&plan);
     let calls = planned_calls(&plan, &forecasts);
     warnings.extend(plan.notices.iter().cloned());
-    let errors: Vec<Notice> = portfolio.absent().collect();
-    // The run itself would end like this: whoever it is configured for would be missing.
-    let (outcome, ended) = match errors.as_slice() {
-        [] => (Outcome::Ok, Ended::DONE),
-        _ => (Outcome::Partial, Ended { exit_code: ErrorKind::Partial.exit_code() }),
-    };
-    let document = PlanDocument {
-        run_id: run_id.to_owned(),
-        command: "plan",
-        outcome,
+    let members = Members {
         scope: verb,
         advertisers: portfolio.ids().map(str::to_owned).collect(),
-        tables: forecasts.into_iter().map(|(name, forecast)| (name, PlannedTable::of(forecast))).collect(),
-        calls,
-        retries: connection.usage().retries,
-        waited_secs: connection.usage().waited.as_secs_f64(),
         minutes: minutes(calls),
         resumed_partitions: plan.resumed_partitions,
-        warnings,
-        errors,
     };
+    let usage = connection.usage();
+    let document = Document {
+        output: Some(settings.output.to_string()),
+        tables: forecasts.into_iter().map(|(name, forecast)| (name, PlannedTable::of(forecast))).collect(),
+        calls,
+        retries: usage.retries,
+        waited_secs: usage.waited.as_secs_f64(),
+        elapsed_secs: clock.elapsed().as_secs_f64(),
+        warnings,
+        ..Document::new(run_id, command, members)
+    };
+    // The run itself would end like this: partial where a configured advertiser is missing, as the others are pulled.
+    let document = document.ended(portfolio.absent().collect(), 1);
+    let ended = Ended { exit_code: document.exit_code() };
     match global.format {
-        Format::Json => {
-            let text = serde_json::to_string_pretty(&document).map_err(Error::unexpected)?;
-            print_text(&format!("{text}\n"));
-        }
-        _ => print_text(&render(&document)),
+        Format::Json => print_document(&document)?,
+        _ => print_text(&render(&document))?,
     }
     Ok(ended)
 }
@@ -112,7 +98,7 @@ fn minutes(calls: Calls) -> u64 {
     waits(calls.report, REPORT_CALLS_PER_MINUTE).max(waits(calls.default, DEFAULT_CALLS_PER_MINUTE))
 }
 
-fn render(plan: &PlanDocument) -> String {
+fn render(plan: &Document<PlannedTable, Members>) -> String {
     let mut text = String::new();
     let width = plan.tables.keys().map(String::len).max().unwrap_or(0).max("table".len());
     line(&mut text, &format!("{:width$}  {:>5}  {:<24}  {:>7}  {:>6}", "table", "days", "", "windows", "calls"));
@@ -127,16 +113,13 @@ fn render(plan: &PlanDocument) -> String {
         line(&mut text, &format!("{name:width$}  {count:>5}  {days:<24}  {windows:>7}  {calls:>6}{least}"));
     }
     let Calls { report, default, .. } = plan.calls;
-    let duration = match plan.minutes {
+    let duration = match plan.members.minutes {
         0 => "no waiting for the quota".to_owned(),
         minutes => format!("at least {minutes} minutes under the quota"),
     };
     line(&mut text, &format!("{report} report calls and {default} other calls, {duration}"));
-    for (kind, notices) in [("warning", &plan.warnings), ("error", &plan.errors)] {
-        for notice in notices {
-            line(&mut text, &format!("{kind}[{}]: {}", notice.code, notice.message));
-        }
-    }
+    output::notices(&mut text, "warning", &plan.warnings);
+    output::notices(&mut text, "error", &plan.errors);
     text
 }
 

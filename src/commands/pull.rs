@@ -36,16 +36,16 @@ pub async fn launch(job: Job, mut session: Session, global: &GlobalOptions, run_
     let first = signals.clone().first();
     let stop = async {
         first.await;
-        tracing::warn!("stopping: requests under way are dropped, nothing half-done is published");
+        tracing::warn!("stopping: cancelling in-flight requests; nothing partial will be published");
     };
     let finished = launch.run(run_id, stop).await.map_err(|error| match signals.exit_code() {
         Some(code) => error.with_exit_code(code),
         None => error,
     })?;
     match global.format {
-        Format::Json => print_document(&finished.summary),
-        _ => print_text(&output::render(&finished.summary)),
+        Format::Json => print_document(&finished.summary)?,
+        _ => print_text(&output::render(&finished.summary))?,
     }
-    let code = finished.kind.map_or(0, crate::error::ErrorKind::exit_code);
+    let code = finished.summary.exit_code();
     Ok(Ended { exit_code: signals.exit_code().filter(|_| code != 0).unwrap_or(code) })
 }

@@ -32,7 +32,7 @@ pub async fn run(arguments: &SandboxArguments, format: Format) -> Result<(), Err
              criteo-source pull --output ./sandbox-data\n"
         )
     };
-    print_text(&told);
+    print_text(&told)?;
     Signals::default().first().await;
     sandbox.stop().await;
     Ok(())

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use crate::catalog::{Catalog, Table, Warning};
 use crate::cli::GlobalOptions;
 use crate::clock::Clock;
-use crate::error::{Error, ErrorKind};
-use crate::pull::summary::Notice;
+use crate::error::{Code, Error};
+use crate::notice::Notice;
 use crate::settings::{ConfigurationFile, Environment, Overrides, Problems, Settings};
 
 /// Settings in force, and what to say about them.
@@ -65,11 +65,16 @@ impl Session {
                     notices.extend(warnings.iter().map(|warning| table_notice(&table, warning)));
                     tables.push(table);
                 }
-                Err(error) => problems.push(error.to_string()),
+                Err(error) => problems.push(Notice::of_error(Code::InvalidTable, &error)),
             }
         }
-        if !problems.is_empty() {
-            return Err(Error::new(ErrorKind::Configuration, problems.join("\n")));
+        match <[Notice; 1]>::try_from(problems) {
+            Ok([problem]) => return Err(Error::from(problem)),
+            Err(problems) if problems.is_empty() => {}
+            Err(problems) => {
+                let summary = format!("{} tables cannot be configured like this", problems.len());
+                return Err(Error::several(Code::InvalidTable, summary, problems));
+            }
         }
         self.warnings.extend(notices);
         Ok(tables)
@@ -83,7 +88,7 @@ impl Session {
         self.warnings
             .retain(|warning| warning.table.as_ref().is_none_or(|name| tables.iter().any(|table| table.name == *name)));
         if tables.is_empty() {
-            return Err(Error::new(ErrorKind::Configuration, "every table is switched off; nothing to do"));
+            return Err(Error::new(Code::NoTables, "every table is switched off"));
         }
         Ok(tables)
     }

@@ -13,9 +13,9 @@ use super::pages::PageEnds;
 use super::requests::ReportRequest;
 use crate::catalog::{Catalog, Connector, DateFilter, Endpoint, EndpointId, Method, Pagination, QuotaClass};
 use crate::clock::Deadline;
-use crate::error::error_chain;
 use crate::http::{BearerSource, Body, Failure, HttpClient, Problem, Quota, ReadError, Request, Response, SendError};
 use crate::json::{Json, JsonError};
+use crate::notice::{Code, Notice, error_chain};
 use crate::table::decode::{Asked, DecodeError, DecodedReport, ReportDecoder, ReportLayout};
 
 /// Largest list of resources read in one response. Entities are read whole; an account has at most thousands, of a few
@@ -81,16 +81,12 @@ impl FetchError {
         self.source.problem().and_then(Problem::trace_id)
     }
 
-    /// The whole story on one line: what was asked, what came back, and what to do about it.
-    pub fn message(&self) -> String {
-        let reason = self.reason();
-        match self.remedy() {
-            Some(remedy) => format!("{reason}; {remedy}"),
-            None => reason,
-        }
+    /// The error as people and machines read it.
+    pub fn notice(&self) -> Notice {
+        Notice::new(self.kind.code(), self.reason()).remedy_or_usual(self.remedy()).trace(self.trace_id())
     }
 
-    /// What was asked and what came back, on one line.
+    /// What was requested and what came back, on one line.
     pub fn reason(&self) -> String {
         error_chain(&*self.source)
     }
@@ -100,29 +96,35 @@ impl FetchError {
         matches!(*self.source, SendError::Exhausted { .. })
     }
 
-    /// What to do about it, where the kind of failure says so.
-    pub fn remedy(&self) -> Option<&'static str> {
+    /// What to do about it, where more is known than the code says.
+    fn remedy(&self) -> Option<String> {
         match self.kind {
             FetchErrorKind::Unavailable if is_no_connection(&self.source) => Some(
-                "check the network, the proxy settings and, if it is set, `CRITEO_API_URL`; nothing is lost: the next run fetches what is missing",
+                "check the network, the proxy settings and, if it is set, `CRITEO_API_URL`; the next run fetches what is missing"
+                    .to_owned(),
             ),
-            FetchErrorKind::AdvertiserRefused => {
-                Some("the advertiser has not consented to this app, or withdrew: send its admin the app's consent link")
-            }
-            FetchErrorKind::ScopeRefused => Some(
-                "in Criteo's partner portal, give the app Read permission for Analytics, Campaigns and Creatives, and let the advertisers consent again",
+            FetchErrorKind::Unreadable if self.is_exhausted() => Some(
+                "something on the way (a proxy, a gateway) spoils the answers; the next run tries again".to_owned(),
             ),
-            FetchErrorKind::Unavailable | FetchErrorKind::DeadlinePassed => {
-                Some("nothing is lost: the next run fetches what is missing")
-            }
-            FetchErrorKind::Unreadable if self.is_exhausted() => {
-                Some("something on the way (a proxy, a gateway) spoils the answers; the next run asks again")
-            }
-            FetchErrorKind::Credentials
-            | FetchErrorKind::TooLarge
-            | FetchErrorKind::Rejected
-            | FetchErrorKind::OtherDays
-            | FetchErrorKind::Unreadable => None,
+            _ => match &*self.source {
+                SendError::Bearer { source, .. } => source.downcast_ref().and_then(crate::auth::AuthError::remedy),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl FetchErrorKind {
+    /// What it is called where people and machines read it.
+    pub fn code(self) -> Code {
+        match self {
+            Self::Credentials => Code::CredentialsRefused,
+            Self::AdvertiserRefused => Code::AdvertiserRefused,
+            Self::ScopeRefused => Code::ScopeMissing,
+            Self::TooLarge | Self::Rejected => Code::RequestRejected,
+            Self::Unavailable => Code::ApiUnavailable,
+            Self::DeadlinePassed => Code::DeadlinePassed,
+            Self::OtherDays | Self::Unreadable => Code::UnreadableResponse,
         }
     }
 }
@@ -192,9 +194,9 @@ fn concerns_advertiser(problem: &Problem) -> bool {
 /// A warning Criteo sent along with a good answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ApiNotice {
-    /// Stable identifier.
-    pub code: String,
-    /// Criteo's words.
+    /// Which kind of warning.
+    pub code: Code,
+    /// Criteo's words, or ours.
     pub message: String,
 }
 
@@ -203,8 +205,8 @@ pub struct ApiNotice {
 pub struct Notices(Arc<Mutex<BTreeSet<ApiNotice>>>);
 
 impl Notices {
-    fn add(&self, code: &str, message: String) {
-        let notice = ApiNotice { code: code.to_owned(), message };
+    fn add(&self, code: Code, message: String) {
+        let notice = ApiNotice { code, message };
         let mut notices = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if notices.len() < MAX_NOTICES {
             notices.insert(notice);
@@ -215,7 +217,7 @@ impl Notices {
     pub(super) fn teller(&self) -> crate::auth::Tell {
         let notices = self.clone();
         Arc::new(move |code, message| {
-            tracing::debug!(code, message, "to be reported");
+            tracing::debug!(%code, message, "to be reported");
             notices.add(code, message);
         })
     }
@@ -344,7 +346,7 @@ impl CriteoClient {
         self.notices.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().cloned().collect()
     }
 
-    fn note(&self, code: &str, message: String) {
+    fn note(&self, code: Code, message: String) {
         self.notices.add(code, message);
     }
 
@@ -427,14 +429,14 @@ impl CriteoClient {
         if let Some(warnings) = &report.warnings {
             for entry in notice_problem(warnings).entries() {
                 is_capped |= entry.code.as_deref() == Some("row-limit-exceeded");
-                self.note(entry.code.as_deref().unwrap_or("criteo_warning"), entry.to_string());
+                self.note(Code::CriteoWarning, entry.to_string());
             }
         }
         let fields: Vec<&str> =
             report.unknown_fields.iter().map(String::as_str).filter(|name| !is_expected(endpoint, name)).collect();
         if !fields.is_empty() {
             self.note(
-                "unknown_fields",
+                Code::UnknownFields,
                 format!("reports carry fields that no table stores: `{}`", fields.join("`, `")),
             );
         }
@@ -445,7 +447,7 @@ impl CriteoClient {
     fn note_headers(&self, headers: &HeaderMap) {
         for name in ["deprecation", "sunset"] {
             if let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) {
-                self.note("api_deprecation", format!("Criteo sent the header `{name}: {value}`"));
+                self.note(Code::ApiDeprecation, format!("Criteo sent the header `{name}: {value}`"));
             }
         }
     }
@@ -537,7 +539,7 @@ impl CriteoClient {
         if let Some(warnings) = json.get("warnings").filter(|list| list.as_array().is_some_and(|list| !list.is_empty()))
         {
             for entry in notice_problem(warnings.to_string().as_bytes()).entries() {
-                self.note(entry.code.as_deref().unwrap_or("criteo_warning"), entry.to_string());
+                self.note(Code::CriteoWarning, entry.to_string());
             }
         }
         match json.get("data") {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
-use serde::Serialize;
 
 use super::client::{ClientParts, CriteoClient, Notices};
 use super::key_pairs::{Keys, keys};
 use crate::auth::token_cache;
 use crate::catalog::{Connector, EndpointId};
 use crate::clock::{Clock, Deadline};
-use crate::error::Error;
+use crate::document::Calls;
+use crate::error::{Code, Error};
 use crate::http::{HttpClient, HttpOptions, Quota};
 use crate::settings::Settings;
 
@@ -35,17 +35,6 @@ pub struct Connection {
     report_quota: Arc<Quota>,
     default_quota: Arc<Quota>,
     token_quota: Arc<Quota>,
-}
-
-/// Calls by quota class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Calls {
-    /// Reporting endpoints.
-    pub report: u64,
-    /// Everything else.
-    pub default: u64,
-    /// Token endpoint.
-    pub token: u64,
 }
 
 /// Effort beyond the calls themselves.
@@ -128,7 +117,8 @@ impl TokenGate {
         if let Some(timeout) = settings.timeout {
             (options.connect_timeout, options.read_timeout) = (timeout / 2, timeout);
         }
-        let http = HttpClient::new(options, clock.clone()).map_err(Error::unexpected)?;
+        let http = HttpClient::new(options, clock.clone())
+            .map_err(|error| Error::new(Code::HttpsUnavailable, error.to_string()).with_source(error))?;
         let url = Url::parse(&format!("{base}{}", connector.token_path)).map_err(Error::unexpected)?;
         let quota = Quota::new("token", TOKEN_CALLS_PER_MINUTE, clock.clone());
         Ok(Self { http, base, url, quota })

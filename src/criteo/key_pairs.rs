@@ -10,7 +10,7 @@ use crate::auth::{
     ClientCredentials, Key, LoginFile, LoginFolder, MemoryRefreshTokenStore, RefreshTokenStore, TokenEndpoint,
     TokenFile, read_credentials_file,
 };
-use crate::error::{Error, ErrorKind, error_chain};
+use crate::error::{Code, Error, error_chain};
 use crate::secret::{self, ExposeSecret};
 use crate::settings::{ClientSource, RefreshTokenSource, Settings, is_quoted};
 
@@ -67,10 +67,10 @@ pub(super) fn pairs(client: &ClientSource) -> Result<Vec<ClientCredentials>, Err
             let client_secret = secret::read_file(path).map_err(|error| configuration(&error))?;
             if is_quoted(client_secret.expose_secret()) {
                 let message = format!(
-                    "the secret in `{}` (`CRITEO_CLIENT_SECRET_FILE`) is in quotes, which are sent as a part of it; remove them",
+                    "the secret in `{}` (`CRITEO_CLIENT_SECRET_FILE`) is in quotes, which are sent as a part of it",
                     path.display()
                 );
-                return Err(Error::new(ErrorKind::Configuration, message));
+                return Err(Error::new(Code::InvalidCredentialsFile, message).with_remedy("remove the quotes"));
             }
             Ok(vec![ClientCredentials { client_id: client_id.clone(), client_secret }])
         }
@@ -97,5 +97,5 @@ fn readable(store: TokenFile) -> Result<TokenFile, Error> {
 }
 
 fn configuration(error: &(dyn std::error::Error + 'static)) -> Error {
-    Error::new(ErrorKind::Configuration, error_chain(error))
+    Error::new(Code::InvalidCredentialsFile, error_chain(error))
 }

@@ -11,9 +11,10 @@ mod pages;
 mod requests;
 mod version;
 
+pub use crate::document::Calls;
 pub use client::{
     ApiNotice, ClientParts, CriteoClient, FetchError, FetchErrorKind, ListAnswer, ListRequest, ReportAnswer, RowMemory,
 };
-pub use connection::{Calls, Connection, Usage};
+pub use connection::{Connection, Usage};
 pub use requests::{ReportFilter, ReportRequest, search_body};
-pub use version::{VERSION_REMEDY, VERSION_WARNING, VersionAge};
+pub use version::VersionAge;

@@ -57,11 +57,6 @@ impl VersionAge {
     }
 }
 
-/// Stable identifier of the warning.
-pub const VERSION_WARNING: &str = "api_version_sunset";
-/// What to do about it.
-pub const VERSION_REMEDY: &str = "install a newer criteo-source";
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,10 @@ pub fn configuration(bytes: &[u8]) {
             for problem in &problems.0 {
                 let Origin::File { line, key, .. } = &problem.origin else { panic!("{problem:?} is of no file") };
                 assert!((1..=text.matches('\n').count() + 1).contains(line), "{problem:?}");
-                assert!(!key.is_empty() || problem.code == "invalid_toml", "{problem:?} names no key");
+                assert!(
+                    !key.is_empty() || problem.code == crate::notice::Code::InvalidToml,
+                    "{problem:?} names no key"
+                );
                 assert!(!problem.message.is_empty() && !problem.remedy.is_empty(), "{problem:?}");
             }
         }

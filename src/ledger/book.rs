@@ -552,7 +552,7 @@ mod tests {
                 assert_eq!(read.partitions("t").count(), 1, "{file}");
                 let error = Ledger::open(&store).expect_err("newer");
                 assert!(matches!(error, LedgerError::Newer { found: 99 }), "{file}: {error}");
-                assert!(error.to_string().contains("use the newer program"), "{error}");
+                assert!(error.code().remedy().contains("use the newer"), "{error}");
                 assert_eq!(store.get(file).expect("readable"), Some(content), "{file}");
             }
             match old {
@@ -583,14 +583,18 @@ mod tests {
             for content in broken {
                 std::fs::write(store.path(file), &content).expect("written");
                 let error = Ledger::open(&store).map(drop).expect_err(file);
-                let said = crate::error::error_chain(&error);
+                let said = crate::notice::error_chain(&error);
                 // A version that became a higher number is a newer program's, to all appearance.
                 let is_newer = matches!(error, LedgerError::Newer { .. });
-                assert!(is_newer || (said.contains("status --rebuild") && said.contains(file)), "{said}");
+                assert!(is_newer || (says_how_to_rebuild(&error) && said.contains(file)), "{said}");
             }
             store.put(file, &sound).expect("written");
         }
         assert_eq!(Ledger::open(&store).expect("as it was").partitions("t").count(), 1);
+    }
+
+    fn says_how_to_rebuild(error: &LedgerError) -> bool {
+        error.code().remedy().contains("status --rebuild")
     }
 
     #[test]
@@ -599,8 +603,8 @@ mod tests {
         let mut ledger = Ledger::open(&store).expect("an empty ledger");
         ledger.publish(vec![(staged(&store, "x"), record("2026-11-01", "r1", "x", "1"))]).expect("published");
         store.remove(VERSION_FILE).expect("removed");
-        let error = Ledger::open(&store).expect_err("lost").to_string();
-        assert!(error.contains("1 partitions") && error.contains("status --rebuild"), "{error}");
+        let error = Ledger::open(&store).expect_err("lost");
+        assert!(error.to_string().contains("1 partitions") && says_how_to_rebuild(&error), "{error}");
         assert_eq!(Ledger::read(&store).expect("readable").damaged_files().expect("readable"), [VERSION_FILE]);
     }
 
@@ -609,7 +613,7 @@ mod tests {
         let (_folder, store) = output();
         store.put("_ledger/partitions/t/2026-11.json", b"{\"format").expect("written");
         let error = Ledger::open(&store).expect_err("damaged");
-        assert!(error.to_string().contains("status --rebuild"), "{error}");
+        assert!(says_how_to_rebuild(&error), "{error}");
     }
 
     #[test]
@@ -647,7 +651,7 @@ mod tests {
                 let (_folder, store) = output();
                 store.put(file, content).expect("written");
                 let error = Ledger::open(&store).expect_err("damaged");
-                assert!(error.to_string().contains("status --rebuild"), "{file}: {error}");
+                assert!(says_how_to_rebuild(&error), "{file}: {error}");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::records::FORMAT_VERSION;
 use super::sealed::Damage;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Code, Error};
 use crate::store::StoreError;
 
 /// Why the ledger could not be used.
@@ -12,9 +12,7 @@ pub enum LedgerError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A file of the ledger is not what it should be.
-    #[error(
-        "the ledger file `{file}` is damaged; `criteo-source status --rebuild` reconstructs it from the data files"
-    )]
+    #[error("the ledger file `{file}` is damaged")]
     Damaged {
         /// Which file, below the output.
         file: String,
@@ -23,10 +21,7 @@ pub enum LedgerError {
         source: Damage,
     },
     /// There is data, but no ledger.
-    #[error(
-        "`{folder}` has {partitions} partitions, but its ledger is lost; `criteo-source status --rebuild` reconstructs \
-         it from the data files"
-    )]
+    #[error("`{folder}` has {partitions} partitions, but its ledger is lost")]
     Lost {
         /// The output.
         folder: String,
@@ -34,7 +29,7 @@ pub enum LedgerError {
         partitions: usize,
     },
     /// The ledger was written by a newer program.
-    #[error("the ledger has format {found}, this program writes {FORMAT_VERSION}: use the newer program")]
+    #[error("the ledger has format {found}, this program writes {FORMAT_VERSION}")]
     Newer {
         /// Its version.
         found: u32,
@@ -42,6 +37,16 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// What it is called where people and machines read it.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Store(_) => Code::OutputFailed,
+            Self::Damaged { .. } => Code::LedgerDamaged,
+            Self::Lost { .. } => Code::LedgerLost,
+            Self::Newer { .. } => Code::LedgerNewer,
+        }
+    }
+
     /// A file that is not what it should be.
     pub(super) fn damaged(file: &str, source: impl Into<Damage>) -> Self {
         Self::Damaged { file: file.to_owned(), source: source.into() }
@@ -50,6 +55,6 @@ impl LedgerError {
 
 impl From<LedgerError> for Error {
     fn from(error: LedgerError) -> Self {
-        Self::new(ErrorKind::Output, error.to_string()).with_source(error)
+        Self::caused_by(error.code(), error)
     }
 }

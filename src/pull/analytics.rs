@@ -19,11 +19,10 @@ use super::fetch::{Asked, Pulled, ReportFetch, WindowFailure};
 use super::plan::WindowQueue;
 use super::publish::{PulledDays, publish_days};
 use super::reconcile::{Sums, Totals, TotalsQuery};
-use super::summary::{Notice, TableSummary};
+use super::summary::{Code, Notice, TableSummary};
 use crate::catalog::{DateFilter, Table};
 use crate::criteo::FetchErrorKind;
 use crate::dates::{DateRange, contiguous_ranges};
-use crate::error::{ErrorKind, error_chain};
 use crate::ledger::Difference;
 
 /// Windows of one table under way at once, before any was answered: what an outage costs in attempts.
@@ -251,7 +250,7 @@ impl TablePull<'_> {
     fn not_compared(&self, days: DateRange, failure: &WindowFailure) {
         // What failed here fails the table's own requests too, and is reported there.
         let message = format!("Criteo's totals could not be read, so that sums are not compared: {failure}");
-        self.run.journal.warn(Notice::new("not_reconciled", message).table(&self.table.name).days(days));
+        self.run.journal.warn(Notice::new(Code::NotReconciled, message).table(&self.table.name).days(days));
     }
 
     /// Learns from a window, or puts it back.
@@ -268,8 +267,7 @@ impl TablePull<'_> {
                 queue.put_back(window, Some(rows));
             }
             Err(WindowFailure::CannotSplit(message)) => {
-                let notice = Notice::new("row_cap", message).table(&self.table.name).days(window);
-                self.run.journal.fail(ErrorKind::Partial, notice);
+                self.run.journal.fail(Notice::new(Code::RowCap, message).table(&self.table.name).days(window));
             }
             // Which date of a transaction a range filters is not documented. Asked for on its own, a day has all its rows.
             Err(WindowFailure::Fetch(error))
@@ -307,9 +305,9 @@ impl TablePull<'_> {
     }
 
     fn by_other_date(&self, queue: &mut WindowQueue, window: DateRange) {
-        let message = "an answer has transactions of days that were not asked for, so Criteo's range filters another date than \
-                       the transaction's; each day is asked for alone, and its transactions are kept under that day";
-        self.run.journal.warn(Notice::new("transactions_of_other_days", message).table(&self.table.name).days(window));
+        let message = "a response has transactions of days outside the requested range, so Criteo's range filters another date \
+                       than the transaction's; each day is fetched on its own, and its transactions are kept under that day";
+        self.run.journal.warn(Notice::new(Code::TransactionsOfOtherDays, message).table(&self.table.name).days(window));
         self.run.journal.count(&self.table.name, TableSummary { calls: 1, ..TableSummary::default() });
         for day in window.days() {
             queue.put_back(DateRange::single(day), None);
@@ -359,14 +357,12 @@ impl TablePull<'_> {
             1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        let message = format!(
-            "sums differ from Criteo's totals: {first}{more}; `criteo-source status` lists them, the next pull asks again"
-        );
-        let notice = Notice::new("totals_differ", message).table(&self.table.name).days(days);
+        let message = format!("sums differ from Criteo's totals: {first}{more}");
+        let notice = Notice::new(Code::TotalsDiffer, message).table(&self.table.name).days(days);
         let settings = &self.run.settings;
         let is_final = !self.table.reread_ages(settings.lookback_days).is_provisional(days.to(), settings.as_of);
         if self.run.strict || (is_final && self.is_far_short(differences)) {
-            self.run.journal.fail(ErrorKind::Partial, notice);
+            self.run.journal.fail(notice);
         } else {
             self.run.journal.warn(notice);
         }
@@ -419,41 +415,38 @@ impl TablePull<'_> {
         self.report_differences(range, differences);
         let days: Vec<NaiveDate> = range.days().collect();
         if let Err(error) = self.run.output.ledger().mark_mismatch(&self.table.name, &days, differences) {
-            let notice = Notice::new("output_failed", error_chain(&error)).table(&self.table.name);
-            self.run.journal.fail(ErrorKind::Output, notice);
+            self.run.journal.fail(Notice::of_error(Code::OutputFailed, &error).table(&self.table.name));
         }
     }
 
     /// What would fail for every other window the same way is not asked for.
     fn give_up(&self, queue: &mut WindowQueue) {
         let left = queue.take_remaining();
-        let message = format!("not asked for, because an earlier request for `{}` failed for good", self.table.name);
-        self.not_refreshed(&left, ErrorKind::Partial, &message);
+        let message = format!("not fetched, because an earlier request for `{}` failed for good", self.table.name);
+        self.not_refreshed(&left, Code::NotRefreshed, &message);
     }
 
     /// Everybody was refused, or had no answer; who and why has been said.
     fn nobody_left(&self, days: &BTreeSet<NaiveDate>) {
-        let is_refusal = self.run.roster.advertisers().is_empty();
-        let kind = if is_refusal { ErrorKind::Consent } else { ErrorKind::Unavailable };
-        self.not_refreshed(days, kind, "not refreshed, because no advertiser is left that could be asked for");
-    }
-
-    fn report_left_over(&self, left: &BTreeSet<NaiveDate>) {
-        let (kind, reason) = if self.run.cancellation.is_cancelled() {
-            (ErrorKind::Interrupted, "the run was told to stop")
-        } else {
-            (ErrorKind::Unavailable, "Criteo did not answer the requests before")
-        };
         self.not_refreshed(
-            left,
-            kind,
-            &format!("not asked for, because {reason}; the next run fetches what is missing"),
+            days,
+            Code::NotRefreshed,
+            "not refreshed, because no advertiser is left to request data for",
         );
     }
 
-    fn not_refreshed(&self, days: &BTreeSet<NaiveDate>, kind: ErrorKind, message: &str) {
+    fn report_left_over(&self, left: &BTreeSet<NaiveDate>) {
+        let (code, reason) = if self.run.cancellation.is_cancelled() {
+            (Code::Interrupted, "the run was stopped")
+        } else {
+            (Code::ApiUnavailable, "Criteo did not answer the requests before")
+        };
+        self.not_refreshed(left, code, &format!("not fetched, because {reason}"));
+    }
+
+    fn not_refreshed(&self, days: &BTreeSet<NaiveDate>, code: Code, message: &str) {
         for range in contiguous_ranges(days) {
-            self.run.journal.fail(kind, Notice::new("not_refreshed", message).table(&self.table.name).days(range));
+            self.run.journal.fail(Notice::new(code, message).table(&self.table.name).days(range));
         }
     }
 }

@@ -11,11 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::journal::Journal;
 use super::portfolio::Portfolio;
 use super::roster::Roster;
-use super::summary::Notice;
+use super::summary::{Code, Notice};
 use crate::catalog::EndpointId;
 use crate::clock::Clock;
 use crate::criteo::{CriteoClient, FetchError, FetchErrorKind};
-use crate::error::ErrorKind;
 use crate::ledger::Ledger;
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -118,9 +117,9 @@ impl Run {
     /// A report has no answer for an advertiser: it is excluded from that report from now on, and reported once.
     pub(super) fn exclude_unavailable(&self, endpoint: EndpointId, advertiser: &str, table: &str, error: &FetchError) {
         if self.roster.exclude_from(endpoint, advertiser) {
-            let message = format!("{}; the report is answered for other advertisers, which go on", error.message());
-            let notice = Notice::new("advertiser_unavailable", message).table(table).advertiser(advertiser);
-            self.journal.fail(ErrorKind::Partial, notice.trace(error.trace_id()));
+            let message = format!("{}; the report is answered for other advertisers", error.reason());
+            let notice = Notice::new(Code::AdvertiserUnavailable, message).table(table).advertiser(advertiser);
+            self.journal.fail(notice.trace(error.trace_id()));
         }
     }
 
@@ -128,16 +127,15 @@ impl Run {
     pub(super) fn exclude_refused(&self, advertiser: &str, error: &FetchError) {
         if self.roster.exclude(advertiser) {
             let message = match error.kind() {
-                FetchErrorKind::AdvertiserRefused => error.message(),
+                FetchErrorKind::AdvertiserRefused => error.reason(),
                 // The refusal did not say what it is about.
                 _ => format!(
-                    "{}; other advertisers are answered, so this one has not consented to the app, or withdrew: send its \
-                     admin the app's consent link",
+                    "{}; other advertisers are answered, so this one has not consented to the app, or withdrew",
                     error.reason()
                 ),
             };
-            let notice = Notice::new("advertiser_refused", message).advertiser(advertiser).trace(error.trace_id());
-            self.journal.fail(ErrorKind::Consent, notice);
+            let notice = Notice::new(Code::AdvertiserRefused, message).advertiser(advertiser);
+            self.journal.fail(notice.trace(error.trace_id()));
         }
     }
 }

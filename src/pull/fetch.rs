@@ -40,7 +40,7 @@ pub enum WindowFailure {
     #[error("{0}")]
     CannotSplit(String),
     /// No answer, or a refusal.
-    #[error("{}", .0.message())]
+    #[error("{}", .0.reason())]
     Fetch(#[from] FetchError),
 }
 

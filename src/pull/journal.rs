@@ -1,16 +1,15 @@
 //! What happened in a run: what failed, what to warn of, and what was done for each table.
 //!
 //! Entries are logged as they are made and kept for the summary. It does not judge what they mean for the exit code; see
-//! [`super::summary::judge`].
+//! [`crate::notice::judge`].
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::summary::{Failure, Notice, TableSummary};
+use super::summary::{Notice, TableSummary};
 use crate::catalog::Table;
-use crate::criteo::{FetchError, FetchErrorKind};
+use crate::criteo::FetchError;
 use crate::dates::DateRange;
-use crate::error::ErrorKind;
 use crate::logging::NOTICES;
 use crate::progress::Progress;
 
@@ -27,7 +26,7 @@ pub(super) struct Entries {
     /// What was done, by table.
     pub tables: BTreeMap<String, TableSummary>,
     /// What is missing from what was to be published.
-    pub failures: Vec<Failure>,
+    pub errors: Vec<Notice>,
     /// What a person should know.
     pub warnings: Vec<Notice>,
     /// Partitions that an earlier run of the same backfill had published.
@@ -50,20 +49,19 @@ impl Journal {
     }
 
     /// Something is missing from what was to be published.
-    pub(super) fn fail(&self, kind: ErrorKind, notice: Notice) {
+    pub(super) fn fail(&self, notice: Notice) {
         let Notice { code, table, advertiser_id, trace_id, .. } = &notice;
         tracing::error!(target: NOTICES, %code, table, advertiser_id, trace_id, "{}", notice.message);
-        self.lock().failures.push(Failure { kind, notice });
+        self.lock().errors.push(notice);
     }
 
     /// A call for `table` failed for good; `days` were not refreshed.
     pub(super) fn fail_fetch(&self, table: &Table, days: Option<DateRange>, error: &FetchError) {
-        let (kind, code) = judge_fetch(error.kind());
-        let mut notice = Notice::new(code, error.message()).table(&table.name).trace(error.trace_id());
+        let mut notice = error.notice().table(&table.name);
         if let Some(days) = days {
             notice = notice.days(days);
         }
-        self.fail(kind, notice);
+        self.fail(notice);
     }
 
     /// Something a person should know; the same notice is kept once.
@@ -103,29 +101,17 @@ impl Journal {
     }
 }
 
-/// What a call that failed for good means for the exit code, and the stable identifier of such errors.
-pub(crate) fn judge_fetch(kind: FetchErrorKind) -> (ErrorKind, &'static str) {
-    match kind {
-        FetchErrorKind::Credentials => (ErrorKind::Credentials, "credentials_refused"),
-        FetchErrorKind::AdvertiserRefused => (ErrorKind::Consent, "advertiser_refused"),
-        FetchErrorKind::ScopeRefused => (ErrorKind::Scope, "scope_missing"),
-        FetchErrorKind::TooLarge | FetchErrorKind::Rejected => (ErrorKind::Partial, "request_rejected"),
-        FetchErrorKind::Unavailable => (ErrorKind::Unavailable, "api_unavailable"),
-        FetchErrorKind::DeadlinePassed => (ErrorKind::Throttled, "deadline_passed"),
-        FetchErrorKind::OtherDays | FetchErrorKind::Unreadable => (ErrorKind::Partial, "unreadable_response"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notice::Code;
 
     #[test]
     fn the_same_warning_is_kept_once_and_counts_add_up() {
         let journal = Journal::new(Progress::new(false));
-        journal.warn(Notice::new("rows_kept", "x").table("campaigns"));
-        journal.warn(Notice::new("rows_kept", "x").table("campaigns"));
-        journal.warn(Notice::new("rows_kept", "x").table("ad_sets"));
+        journal.warn(Notice::new(Code::RowsKept, "x").table("campaigns"));
+        journal.warn(Notice::new(Code::RowsKept, "x").table("campaigns"));
+        journal.warn(Notice::new(Code::RowsKept, "x").table("ad_sets"));
         journal.count("ads", TableSummary { rows: 2, calls: 1, ..TableSummary::default() });
         journal.count("ads", TableSummary { rows: 3, partitions: 1, ..TableSummary::default() });
         let entries = journal.entries();

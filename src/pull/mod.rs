@@ -22,7 +22,6 @@ mod snapshots;
 mod split;
 pub mod summary;
 
-pub(crate) use journal::judge_fetch;
 pub use planner::{Forecast, Plan, Planner, Scope, planned_calls};
 pub(crate) use portfolio::Portfolio;
 pub use run::{Finished, Launch, local_root, portfolio_error, resume_key};

@@ -11,7 +11,7 @@ use chrono::{Days, NaiveDate};
 use super::density::{Density, RowCounts};
 use super::plan::{WindowLimits, WindowQueue, days_to_pull};
 use super::reconcile::TotalsQuery;
-use super::summary::Notice;
+use super::summary::{Code, Notice};
 use crate::catalog::{Connector, ListScope, Table};
 use crate::criteo::Calls;
 use crate::dates::{DateRange, contiguous_ranges, months_before};
@@ -160,15 +160,15 @@ impl Planner<'_> {
             let kept = days.split_off(&earliest);
             let lost = std::mem::replace(days, kept);
             let message =
-                format!("Criteo keeps {months} months of `{}`: days before {earliest} are not asked for", table.name);
-            notices.extend(left_out("beyond_retention", message, table, &lost));
+                format!("Criteo keeps {months} months of `{}`: days before {earliest} are left out", table.name);
+            notices.extend(left_out(Code::BeyondRetention, message, table, &lost));
         }
         let newest_age = table.report().map_or(0, |report| report.newest_age);
         let newest = as_of.checked_sub_days(Days::new(newest_age.into()));
         let Some(end) = newest.and_then(|newest| newest.succ_opt()) else { return };
         let early = days.split_off(&end);
-        let message = format!("`{}` has no data for these days yet: they are not asked for", table.name);
-        notices.extend(left_out("not_yet_available", message, table, &early));
+        let message = format!("`{}` has no data for these days yet: they are left out", table.name);
+        notices.extend(left_out(Code::NotYetAvailable, message, table, &early));
     }
 
     /// A snapshot can only be of today; a backfill takes it if its range holds today.
@@ -179,12 +179,10 @@ impl Planner<'_> {
         }
         let selected = tables.iter().filter(|table| self.settings.selected_tables.contains(&table.name));
         notices.extend(selected.map(|table| {
-            let message = format!(
-                "`{name}` is a snapshot of today; the past cannot be asked for. `criteo-source pull --tables {name}` \
-                 takes today's",
-                name = table.name
-            );
-            Notice::new("snapshot_not_backfillable", message).table(&table.name)
+            let name = &table.name;
+            let message = format!("`{name}` is a snapshot of today; the past cannot be fetched");
+            let remedy = format!("`criteo-source pull --tables {name}` takes today's snapshot");
+            Notice::new(Code::SnapshotNotBackfillable, message).remedy(remedy).table(name)
         }));
         Vec::new()
     }
@@ -243,7 +241,7 @@ impl Planner<'_> {
     }
 }
 
-fn left_out(code: &str, message: String, table: &Table, days: &BTreeSet<NaiveDate>) -> Option<Notice> {
+fn left_out(code: Code, message: String, table: &Table, days: &BTreeSet<NaiveDate>) -> Option<Notice> {
     let range = DateRange::new(*days.first()?, *days.last()?)?;
     Some(Notice::new(code, message).table(&table.name).days(range))
 }
@@ -294,7 +292,7 @@ mod tests {
     }
 
     fn codes(plan: &Plan) -> Vec<&str> {
-        plan.notices.iter().map(|notice| notice.code.as_str()).collect()
+        plan.notices.iter().map(|notice| notice.code.name()).collect()
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use crate::catalog::Connector;
 use crate::criteo::{CriteoClient, FetchError, ListAnswer, ListRequest};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::json::Json;
-use crate::pull::summary::Notice;
+use crate::pull::summary::{Code, Notice};
 
 /// Advertisers that consented and are wanted, and the response they came from.
 #[derive(Debug)]
@@ -60,9 +60,7 @@ impl Portfolio {
         } else {
             format!("none of the configured advertisers has consented to this app: {}", self.absent.join(", "))
         };
-        let hint = "in Criteo's partner portal, generate a consent link for the app and have an admin of each advertiser \
-                    accept it (it works once and for 30 days)";
-        Err(Error::new(ErrorKind::Consent, message).with_hint(hint))
+        Err(Error::new(Code::ConsentMissing, message))
     }
 
     /// One notice for each configured advertiser that Criteo does not list.
@@ -72,7 +70,7 @@ impl Portfolio {
                 "advertiser {id} is configured, but Criteo does not list it for this app: a typing error, or its admin \
                  has not accepted the consent link"
             );
-            Notice::new("advertiser_without_consent", message).advertiser(id)
+            Notice::new(Code::AdvertiserWithoutConsent, message).advertiser(id)
         })
     }
 }

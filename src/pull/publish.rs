@@ -7,11 +7,10 @@ use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 
 use super::carry::{Before, Carry};
 use super::context::Run;
-use super::summary::{Notice, TableSummary};
+use super::summary::{Code, Notice, TableSummary};
 use crate::catalog::{Connector, Parent, RereadAges, Table};
 use crate::criteo::RowMemory;
 use crate::dates::DateRange;
-use crate::error::{ErrorKind, error_chain};
 use crate::ledger::{Difference, LedgerError, PartitionRecord, PartitionStatus};
 use crate::store::{Staged, Store, StoreError};
 use crate::table::decode::ReportLayout;
@@ -42,16 +41,12 @@ pub(super) enum PublishError {
 
 impl PublishError {
     /// Data that does not fit is the table's problem; everything else is the output's.
-    pub(super) fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Entity(_) => ErrorKind::Partial,
-            Self::Store(_) | Self::Ledger(_) | Self::Write(_) => ErrorKind::Output,
-        }
-    }
-
     fn notice(&self, table: &str, days: DateRange) -> Notice {
-        let code = if self.kind() == ErrorKind::Output { "output_failed" } else { "unreadable_response" };
-        Notice::new(code, error_chain(self)).table(table).days(days)
+        let code = match self {
+            Self::Entity(_) => Code::UnreadableResponse,
+            Self::Store(_) | Self::Ledger(_) | Self::Write(_) => Code::OutputFailed,
+        };
+        Notice::of_error(code, self).table(table).days(days)
     }
 }
 
@@ -289,27 +284,20 @@ impl DayWriter {
 /// What a person should know of days that were published, or were not.
 fn tell(run: &Run, table: &Table, days: DateRange, told: Told) {
     if told.repeated > 0 {
-        let message = format!(
-            "{} rows share their primary key with another row; all are kept (Criteo is known to send a category once by \
-             name and once as \"Unknown\", and renamed ads under both names)",
-            told.repeated
-        );
-        run.journal.warn(Notice::new("repeated_keys", message).table(&table.name).days(days));
+        let message = format!("{} rows share their primary key with another row; all are kept", told.repeated);
+        run.journal.warn(Notice::new(Code::RepeatedKeys, message).table(&table.name).days(days));
     }
     for advertiser in told.kept {
         let message = format!(
-            "advertiser {advertiser} could not be asked for; its rows stay as they were pulled before. If it withdrew its \
-             consent, have its admin accept the consent link, or list in `advertisers` whom you want without it"
+            "the data of advertiser {advertiser} could not be requested; its rows stay as they were fetched before"
         );
-        run.journal.warn(Notice::new("rows_kept", message).table(&table.name).advertiser(&advertiser));
+        run.journal.warn(Notice::new(Code::RowsKept, message).table(&table.name).advertiser(&advertiser));
     }
     for (day, reason) in told.left {
         let message = format!(
-            "the file stays as it was, because it has rows of an advertiser that could not be asked for, and {reason}; if \
-             it withdrew its consent, have its admin accept the consent link, or list in `advertisers` whom you want"
+            "the file stays as it was, because it has rows of an advertiser whose data could not be requested, and {reason}"
         );
-        let notice = Notice::new("not_refreshed", message).table(&table.name).days(DateRange::single(day));
-        run.journal.fail(ErrorKind::Partial, notice);
+        run.journal.fail(Notice::new(Code::NotRefreshed, message).table(&table.name).days(DateRange::single(day)));
     }
 }
 
@@ -411,12 +399,11 @@ async fn publish<T: Send + 'static>(
         }
         Ok(Err(error)) => {
             let error: PublishError = error;
-            run.journal.fail(error.kind(), error.notice(&table.name, days));
+            run.journal.fail(error.notice(&table.name, days));
             None
         }
         Err(error) => {
-            let notice = Notice::new("unexpected", error.to_string()).table(&table.name).days(days);
-            run.journal.fail(ErrorKind::Unexpected, notice);
+            run.journal.fail(Notice::of_error(Code::Unexpected, &error).table(&table.name).days(days));
             None
         }
     }

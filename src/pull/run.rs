@@ -13,12 +13,13 @@ use super::journal::Entries;
 use super::planner::{Plan, Planner, Scope, planned_calls};
 use super::portfolio::Portfolio;
 use super::snapshots::Snapshots;
-use super::summary::{Failure, Notice, Outcome, Summary, judge};
+use super::summary::{Code, Document, Notice, Outcome, RunMembers, Summary};
 use crate::catalog::{Connector, Table};
 use crate::clock::{Clock, Deadline};
-use crate::criteo::{Calls, Connection, FetchError, FetchErrorKind, VERSION_REMEDY, VERSION_WARNING, VersionAge};
-use crate::error::{Error, ErrorKind, error_chain};
+use crate::criteo::{Calls, Connection, FetchError, FetchErrorKind, VersionAge};
+use crate::error::Error;
 use crate::ledger::{FORMAT_VERSION, Ledger, LedgerError, RunOutcome, RunRecord};
+use crate::notice::judge;
 use crate::progress::Progress;
 use crate::settings::{OutputLocation, Settings};
 use crate::store::{RunLock, Store, hexadecimal};
@@ -47,8 +48,6 @@ pub struct Launch {
 pub struct Finished {
     /// For people and machines.
     pub summary: Summary,
-    /// What decides the exit code; `None` when all went well.
-    pub kind: Option<ErrorKind>,
 }
 
 impl Launch {
@@ -70,7 +69,7 @@ impl Launch {
                 portfolio.map_err(|error| portfolio_error(&error))
             }
             () = &mut interrupted => {
-                Err(Error::new(ErrorKind::Interrupted, "the run was told to stop before Criteo had said which advertisers there are"))
+                Err(Error::new(Code::Interrupted, "the run was stopped before Criteo had listed the advertisers"))
             }
         };
         let portfolio = portfolio.and_then(|portfolio| portfolio.require_someone().map(|()| portfolio));
@@ -123,7 +122,7 @@ impl Running {
             self.run.journal.warn(warning);
         }
         for absent in self.run.roster.portfolio.absent() {
-            self.run.journal.fail(ErrorKind::Consent, absent);
+            self.run.journal.fail(absent);
         }
         let earlier_runs = self.run.output.ledger().unfinished_runs(&self.resume_key);
         self.record(RunOutcome::Running, &[])?;
@@ -189,15 +188,14 @@ impl Running {
                 ledger.partitions(&table).map(|record| record.date).take_while(|date| *date < oldest).collect();
             for date in old {
                 if let Err(error) = ledger.prune(&table, date) {
-                    let notice = Notice::new("output_failed", error_chain(&error)).table(&table);
-                    self.run.journal.fail(ErrorKind::Output, notice);
+                    self.run.journal.fail(Notice::of_error(Code::OutputFailed, &error).table(&table));
                     return;
                 }
             }
         }
     }
 
-    fn record(&self, outcome: RunOutcome, failures: &[Failure]) -> Result<(), LedgerError> {
+    fn record(&self, outcome: RunOutcome, errors: &[Notice]) -> Result<(), LedgerError> {
         let settings = &self.run.settings;
         let mut parameters = BTreeMap::from([
             ("as_of".to_owned(), settings.as_of.to_string()),
@@ -229,46 +227,39 @@ impl Running {
             retries: usage.retries,
             waited_secs: usage.waited.as_secs_f64(),
             partitions: tables.values().map(|table| table.partitions).sum(),
-            errors: failures.iter().map(|failure| failure.notice.message.chars().take(500).collect()).collect(),
+            errors: errors.iter().map(|error| error.message.chars().take(500).collect()).collect(),
         };
         self.run.output.ledger().record_run(record)
     }
 
     fn finish(self) -> Finished {
         for notice in self.connection.client.notices() {
-            self.run.journal.warn(Notice::new(&notice.code, notice.message));
+            self.run.journal.warn(Notice::new(notice.code, notice.message));
         }
-        let Entries { tables, mut failures, warnings, resumed_partitions } = self.run.journal.entries();
-        let published: u64 = tables.values().map(|table| table.partitions).sum();
-        let (mut outcome, mut kind) = judge(&failures, published + resumed_partitions);
-        let recorded = match outcome {
+        let Entries { tables, mut errors, warnings, resumed_partitions } = self.run.journal.entries();
+        let done = tables.values().map(|table| table.partitions).sum::<u64>() + resumed_partitions;
+        let recorded = match judge(&errors, done).0 {
             Outcome::Ok => RunOutcome::Ok,
             Outcome::Partial => RunOutcome::Partial,
             Outcome::Failed => RunOutcome::Failed,
         };
-        if let Err(error) = self.record(recorded, &failures) {
+        if let Err(error) = self.record(recorded, &errors) {
             // What was published is published; the next run goes by the files' own records.
-            let notice = Notice::new("output_failed", error_chain(&error));
-            failures.push(Failure { kind: ErrorKind::Output, notice });
-            (outcome, kind) = judge(&failures, published + resumed_partitions);
+            errors.push(Notice::of_error(Code::OutputFailed, &error));
         }
         let usage = self.connection.usage();
+        let members = RunMembers { planned_calls: Some(self.planned), resumed_partitions };
         let summary = Summary {
-            run_id: self.run.id.clone(),
-            command: self.command.to_owned(),
-            outcome,
             output: Some(self.run.settings.output.to_string()),
             tables,
             calls: self.connection.calls(),
-            planned_calls: Some(self.planned),
             retries: usage.retries,
             waited_secs: usage.waited.as_secs_f64(),
             elapsed_secs: self.run.clock.elapsed().as_secs_f64(),
-            resumed_partitions,
             warnings,
-            errors: failures.into_iter().map(|failure| failure.notice).collect(),
+            ..Document::new(&self.run.id, self.command, members)
         };
-        Finished { summary, kind }
+        Finished { summary: summary.ended(errors, done) }
     }
 }
 
@@ -276,24 +267,19 @@ impl Running {
 fn version_warning(clock: &Clock) -> Option<Notice> {
     let connector = Connector::get();
     let message = VersionAge::of(connector, clock.now().date_naive()).warning(connector)?;
-    Some(Notice::new(VERSION_WARNING, format!("{message}; {VERSION_REMEDY}")))
+    Some(Notice::new(Code::ApiVersionSunset, message))
 }
 
-/// Without the list of advertisers nothing can be asked for.
+/// Without the list of advertisers nothing can be fetched.
 pub fn portfolio_error(error: &FetchError) -> Error {
-    let kind = match error.kind() {
-        FetchErrorKind::Credentials => ErrorKind::Credentials,
-        FetchErrorKind::AdvertiserRefused | FetchErrorKind::ScopeRefused => ErrorKind::Scope,
-        FetchErrorKind::Unavailable => ErrorKind::Unavailable,
+    let mut notice = error.notice();
+    match error.kind() {
+        FetchErrorKind::AdvertiserRefused => notice.code = Code::ScopeMissing,
         // A page of a gateway or half a list, every time: no shape that this program does not know.
-        FetchErrorKind::Unreadable if error.is_exhausted() => ErrorKind::Unavailable,
-        FetchErrorKind::DeadlinePassed => ErrorKind::Throttled,
-        FetchErrorKind::TooLarge
-        | FetchErrorKind::Rejected
-        | FetchErrorKind::OtherDays
-        | FetchErrorKind::Unreadable => ErrorKind::Unexpected,
-    };
-    Error::new(kind, error.message())
+        FetchErrorKind::Unreadable if error.is_exhausted() => notice.code = Code::ApiUnavailable,
+        _ => {}
+    }
+    Error::from(notice)
 }
 
 /// What a run is asked to do: equal for runs that may continue each other.
@@ -309,9 +295,8 @@ pub fn local_root(output: &OutputLocation) -> Result<&Path, Error> {
     match output {
         OutputLocation::Local(path) => Ok(path),
         OutputLocation::Object { .. } => Err(Error::new(
-            ErrorKind::Configuration,
+            Code::OutputNotSupported,
             format!("`{output}` is an object store, which this version does not write to"),
-        )
-        .with_hint("write to a local folder and copy it with `gcloud storage rsync`, `aws s3 sync` or `azcopy sync`")),
+        )),
     }
 }

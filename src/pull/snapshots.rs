@@ -12,11 +12,10 @@ use tokio::sync::OnceCell;
 use super::context::Run;
 use super::portfolio::id_of;
 use super::publish::{SnapshotPage, publish_snapshot};
-use super::summary::Notice;
+use super::summary::{Code, Notice};
 use crate::catalog::{Connector, EndpointId, ListScope, Parent, Table};
 use crate::criteo::{FetchError, FetchErrorKind, ListAnswer, ListRequest, search_body};
 use crate::dates::DateRange;
-use crate::error::ErrorKind;
 use crate::json::Json;
 
 /// Advertisers in one search; the number is not documented, so it is kept modest.
@@ -41,13 +40,13 @@ impl<'r> Snapshots<'r> {
         let pages = tokio::select! {
             pages = self.pages(table) => pages,
             () = self.run.cancellation.cancelled() => {
-                let reason = "the run was told to stop before all of it had come; pull again today, later it cannot be had";
-                return self.not_refreshed(table, ErrorKind::Interrupted, reason);
+                let reason = "the run was stopped before all of it was fetched";
+                return self.not_refreshed(table, Code::Interrupted, reason);
             }
         };
         match pages {
             Ok(_) if table.endpoint != Connector::PORTFOLIO && self.run.roster.advertisers().is_empty() => {
-                self.not_refreshed(table, ErrorKind::Consent, "every advertiser was refused");
+                self.not_refreshed(table, Code::NotRefreshed, "every advertiser was refused");
             }
             Ok(pages) => {
                 let calls = pages.iter().map(|page| page.answer.calls).sum();
@@ -63,16 +62,15 @@ impl<'r> Snapshots<'r> {
     fn would_lose(&self, table: &Table, first: &str, more: usize) {
         let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         let reason = format!(
-            "today's file stays as it is, because it has rows of advertiser {first}{more}, who could not be asked for; have \
-             its admin accept the consent link, or list in `advertisers` whom you want"
+            "today's file stays as it is, because it has rows of advertiser {first}{more}, whose data could not be requested"
         );
-        self.not_refreshed(table, ErrorKind::Partial, &reason);
+        self.not_refreshed(table, Code::NotRefreshed, &reason);
     }
 
-    fn not_refreshed(&self, table: &Table, kind: ErrorKind, reason: &str) {
+    fn not_refreshed(&self, table: &Table, code: Code, reason: &str) {
         let today = DateRange::single(self.run.settings.as_of);
         let message = format!("the snapshot of `{}` was not taken: {reason}", table.name);
-        self.run.journal.fail(kind, Notice::new("not_refreshed", message).table(&table.name).days(today));
+        self.run.journal.fail(Notice::new(code, message).table(&table.name).days(today));
     }
 
     async fn pages(&self, table: &Table) -> Result<Vec<SnapshotPage>, FetchError> {

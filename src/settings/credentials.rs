@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
+use crate::notice::Code;
+
 use super::environment::{
     CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE, CREDENTIALS_FILE, Environment, REFRESH_TOKEN, REFRESH_TOKEN_FILE,
 };
@@ -90,7 +92,7 @@ impl CredentialsGiven {
         let client_id = self.client_id.as_ref().filter(|_| !has_secret)?;
         let file = self.credentials_file.as_ref()?;
         let message = format!("the client id of {} is not used: {} brings its own", client_id.origin, file.origin);
-        Some(Warning { code: "unused_client_id", message })
+        Some(Warning { code: Code::UnusedClientId, message })
     }
 
     pub(super) fn resolve(&self) -> Result<CredentialsSource, Problems> {
@@ -143,7 +145,7 @@ impl CredentialsGiven {
         let given = if given.len() > 1 { given } else { tokens };
         match given.as_slice() {
             [first, second, ..] => Err(Problems::from(Problem {
-                code: "conflicting_credentials",
+                code: Code::ConflictingCredentials,
                 origin: Origin::Variable(first),
                 message: format!("`{first}` and `{second}` are both set, and either could be meant"),
                 remedy: "unset one of them".to_owned(),
@@ -169,7 +171,7 @@ impl CredentialsGiven {
                 ),
             ),
         };
-        Problems::from(Problem { code: "missing_credentials", origin: Origin::Default, message, remedy })
+        Problems::from(Problem { code: Code::MissingCredentials, origin: Origin::Default, message, remedy })
     }
 }
 
@@ -177,7 +179,7 @@ impl CredentialsGiven {
 fn quoted(environment: &Environment, name: &'static str) -> Option<Problem> {
     let value = environment.text(name, &mut Vec::new())?.value;
     is_quoted(&value).then(|| Problem {
-        code: "invalid_value",
+        code: Code::InvalidValue,
         origin: Origin::Variable(name),
         message: "the value is in quotes, which are sent as a part of the secret".to_owned(),
         remedy: "remove the quotes at its beginning and end (`docker --env-file` and systemd keep them)".to_owned(),
@@ -230,8 +232,8 @@ mod tests {
             (&[(CLIENT_SECRET_FILE, "x")][..], "set `CRITEO_CLIENT_ID`"),
         ] {
             let problems = given(pairs).resolve().unwrap_err();
-            assert_eq!(problems.0[0].code, "missing_credentials");
-            assert!(problems.to_string().contains(wanted), "{problems}");
+            assert_eq!(problems.0[0].code, Code::MissingCredentials);
+            assert!(problems.with_remedies().contains(wanted), "{problems}");
         }
     }
 
@@ -253,8 +255,8 @@ mod tests {
     fn two_answers_are_refused_rather_than_guessed() {
         let problems =
             given(&[(CLIENT_ID, "me"), (CLIENT_SECRET, "x"), (CREDENTIALS_FILE, "y")]).resolve().unwrap_err();
-        assert_eq!(problems.0[0].code, "conflicting_credentials");
+        assert_eq!(problems.0[0].code, Code::ConflictingCredentials);
         let pairs = [(CLIENT_ID, "me"), (CLIENT_SECRET, "x"), (REFRESH_TOKEN, "y"), (REFRESH_TOKEN_FILE, "z")];
-        assert!(given(&pairs).resolve().unwrap_err().to_string().contains(REFRESH_TOKEN_FILE));
+        assert!(given(&pairs).resolve().unwrap_err().with_remedies().contains(REFRESH_TOKEN_FILE));
     }
 }

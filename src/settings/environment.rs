@@ -8,6 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::notice::Code;
+
 use super::problem::{Located, Origin, Problem, Warning};
 use super::suggest::nearest;
 
@@ -148,7 +150,7 @@ impl Environment {
         let value = self.0.get(name)?;
         let Some(text) = value.to_str() else {
             problems.push(Problem {
-                code: "invalid_value",
+                code: Code::InvalidValue,
                 origin: Origin::Variable(name),
                 message: "the value is not valid UTF-8".to_owned(),
                 remedy: "set it to plain text, or unset it".to_owned(),
@@ -185,7 +187,7 @@ impl Environment {
             .filter_map(|name| {
                 let meant = nearest(name, known())?;
                 let message = format!("variable `{name}` is not read; did you mean `{meant}`?");
-                Some(Warning { code: "unknown_variable", message })
+                Some(Warning { code: Code::UnknownVariable, message })
             })
             .collect()
     }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::notice::Code;
+
 use super::problem::{Located, Origin, Problem};
 use super::suggest;
 
@@ -65,7 +67,7 @@ impl ConfigurationFile {
             Ok(text) => Ok(Some(Self { path: path.to_owned(), text })),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(None),
             Err(error) => Err(Problem {
-                code: "unreadable_file",
+                code: Code::UnreadableFile,
                 origin: named.map_or(Origin::Default, |_| Origin::Flag("--config")),
                 message: format!("failed to read `{}`: {error}", path.display()),
                 remedy: "name an existing, readable file, or write one with `criteo-source init`".to_owned(),
@@ -140,7 +142,7 @@ impl RawConfiguration {
         let mut walker = Walker { file, problems };
         for error in &errors {
             let origin = walker.at(error.span().map_or(0, |span| span.start), String::new());
-            walker.refuse("invalid_toml", origin, error.message(), "correct the TOML syntax of this line");
+            walker.refuse(Code::InvalidToml, origin, error.message(), "correct the TOML syntax of this line");
         }
         walker.configuration(document.get_ref())
     }
@@ -262,7 +264,7 @@ impl Walker<'_> {
             DeValue::Integer(number) => format!("the number {number}"),
             other => format!("this {}", other.type_str()),
         };
-        self.refuse("wrong_type", origin, format!("{found} is not {expected}"), format!("write {expected}"));
+        self.refuse(Code::WrongType, origin, format!("{found} is not {expected}"), format!("write {expected}"));
     }
 
     fn refuse_unknown(&mut self, table: &DeTable<'_>, prefix: &str, known: &[&str]) {
@@ -271,7 +273,7 @@ impl Walker<'_> {
             let is_secret = SECRET_KEYS.iter().any(|(secret, _)| *secret == name);
             if !known.contains(&name) && !is_secret {
                 let origin = self.at(key.span().start, dotted(prefix, name));
-                self.refuse("unknown_key", origin, "unknown key", suggest::remedy(name, known));
+                self.refuse(Code::UnknownKey, origin, "unknown key", suggest::remedy(name, known));
             }
         }
     }
@@ -282,7 +284,7 @@ impl Walker<'_> {
             let name = key.get_ref().as_ref();
             if let Some((_, remedy)) = SECRET_KEYS.iter().find(|(secret, _)| *secret == name) {
                 let origin = self.at(key.span().start, name.to_owned());
-                self.refuse("secret_in_file", origin, "a secret does not belong in this file", *remedy);
+                self.refuse(Code::SecretInFile, origin, "a secret does not belong in this file", *remedy);
             }
             if let Some(inner) = value.get_ref().as_table() {
                 self.refuse_secrets(inner);
@@ -295,7 +297,7 @@ impl Walker<'_> {
         }
     }
 
-    fn refuse(&mut self, code: &'static str, origin: Origin, message: impl Into<String>, remedy: impl Into<String>) {
+    fn refuse(&mut self, code: Code, origin: Origin, message: impl Into<String>, remedy: impl Into<String>) {
         self.problems.push(Problem { code, origin, message: message.into(), remedy: remedy.into() });
     }
 
@@ -345,7 +347,7 @@ mod tests {
         let file = ConfigurationFile { path: "c.toml".into(), text: text.to_owned() };
         let mut problems = Vec::new();
         let raw = RawConfiguration::parse(&file, &mut problems);
-        (raw, problems.iter().map(ToString::to_string).collect())
+        (raw, problems.iter().map(|problem| format!("{problem}; {}", problem.remedy)).collect())
     }
 
     #[test]
@@ -409,6 +411,6 @@ mod tests {
     fn a_missing_file_matters_only_when_it_was_named() {
         let folder = tempfile::tempdir().unwrap();
         let problem = ConfigurationFile::read(Some(&folder.path().join("none.toml"))).unwrap_err();
-        assert_eq!(problem.code, "unreadable_file");
+        assert_eq!(problem.code, Code::UnreadableFile);
     }
 }

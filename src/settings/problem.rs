@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Code, Error, Notice};
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,15 +76,15 @@ impl Invalid {
     }
 
     pub(super) fn at(self, origin: Origin) -> Problem {
-        Problem { code: "invalid_value", origin, message: self.message, remedy: self.remedy }
+        Problem { code: Code::InvalidValue, origin, message: self.message, remedy: self.remedy }
     }
 }
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Stable name for machines, such as `unknown_key`.
-    pub code: &'static str,
+    /// Which kind of problem.
+    pub code: Code,
     /// Where.
     pub origin: Origin,
     /// What is wrong; never a secret, not even a mistyped one.
@@ -93,12 +93,20 @@ pub struct Problem {
     pub remedy: String,
 }
 
+impl Problem {
+    /// As people and machines read it.
+    pub fn notice(&self) -> Notice {
+        Notice::new(self.code, self.to_string()).remedy(&self.remedy)
+    }
+}
+
 impl fmt::Display for Problem {
+    /// Where and what, without the remedy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.origin != Origin::Default {
             write!(f, "{}: ", self.origin)?;
         }
-        write!(f, "{}; {}", self.message, self.remedy)
+        f.write_str(&self.message)
     }
 }
 
@@ -118,6 +126,14 @@ impl fmt::Display for Problems {
     }
 }
 
+#[cfg(test)]
+impl Problems {
+    /// Each problem and its remedy, a line each.
+    pub(super) fn with_remedies(&self) -> String {
+        self.0.iter().map(|problem| format!("{problem}; {}\n", problem.remedy)).collect()
+    }
+}
+
 impl std::error::Error for Problems {}
 
 impl From<Problem> for Problems {
@@ -127,21 +143,24 @@ impl From<Problem> for Problems {
 }
 
 impl From<Problems> for Error {
-    /// Keeps the list as the source, so that a summary can name each problem on its own.
-    fn from(problems: Problems) -> Self {
-        let message = match problems.0.len() {
-            1 => "the configuration cannot be used".to_owned(),
-            count => format!("the configuration has {count} problems"),
-        };
-        Self::new(ErrorKind::Configuration, message).with_source(problems)
+    /// Names each problem on its own.
+    fn from(Problems(problems): Problems) -> Self {
+        let notices: Vec<Notice> = problems.iter().map(Problem::notice).collect();
+        match <[Notice; 1]>::try_from(notices) {
+            Ok([notice]) => Self::from(notice),
+            Err(notices) => {
+                let code = notices.first().map_or(Code::InvalidValue, |notice| notice.code);
+                Self::several(code, format!("the configuration has {} problems", notices.len()), notices)
+            }
+        }
     }
 }
 
 /// Something a person should know, although the run goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// Stable name for machines, such as `as_of_in_future`.
-    pub code: &'static str,
+    /// Which kind of oddity.
+    pub code: Code,
     /// One sentence.
     pub message: String,
 }

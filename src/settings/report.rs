@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{CustomReport, Grain, MAX_REPORT_NAME, TableOverrides, is_report_name};
 
+use crate::notice::Code;
+
 use super::file::{RawConfiguration, RawReport, RawTable};
 use super::problem::{Invalid, Located, Origin, Problem};
 use super::suggest;
@@ -72,7 +74,7 @@ fn required<'a, T>(
         .any(|problem| matches!(&problem.origin, Origin::File { key: at, .. } if *at == format!("{entry}.{key}")));
     if value.is_none() && !reported {
         let invalid = Invalid::new(format!("the report has no `{key}`"), format!("add `{key}`, {example}"));
-        problems.push(Problem { code: "missing_key", ..invalid.at(origin.clone()) });
+        problems.push(Problem { code: Code::MissingKey, ..invalid.at(origin.clone()) });
     }
     value
 }
@@ -159,7 +161,7 @@ pub(super) fn resolve_tables(
 
 pub(super) fn unknown_table(name: &Located<String>, all_names: &[&str]) -> Problem {
     Problem {
-        code: "unknown_table",
+        code: Code::UnknownTable,
         origin: name.origin.clone(),
         message: format!("there is no table `{}`", name.value),
         remedy: suggest::remedy(&name.value, all_names),

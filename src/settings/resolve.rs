@@ -11,6 +11,8 @@ use chrono_tz::Tz;
 use crate::catalog::{CustomReport, TableOverrides};
 use crate::dates;
 
+use crate::notice::Code;
+
 use super::api_url::ApiUrl;
 use super::credentials::{CredentialsGiven, CredentialsSource};
 use super::environment::{
@@ -146,18 +148,18 @@ impl Settings {
         let today = dates::today(now, self.timezone);
         if self.as_of > today {
             let message = format!("`--as-of` {} is after today ({today} in {})", self.as_of, self.timezone);
-            warn("as_of_in_future", message);
+            warn(Code::AsOfInFuture, message);
         }
         if self.start_date >= self.as_of {
             let message = format!("`start_date` {} is not before {}: no day is due", self.start_date, self.as_of);
-            warn("nothing_due", message);
+            warn(Code::NothingDue, message);
         }
         if self.keep_days > 0 && self.keep_days < self.lookback_days {
             let message = format!(
                 "`keep_days` ({}) is less than `lookback_days` ({}): days are deleted while Criteo still restates them",
                 self.keep_days, self.lookback_days
             );
-            warn("keep_below_lookback", message);
+            warn(Code::KeepBelowLookback, message);
         }
         warnings
     }

@@ -103,7 +103,7 @@ fn problems_of_flags_variables_and_file_arrive_together() {
     let variables = [(CURRENCY, "eur"), (API_URL, "http://example.com"), (TEST_SKIP_WAITS, "maybe")];
     let file = "timezone = 'PST'\nstart_date = '2026-13-01'\nlookback_days = 9999\n[tables.campaignz]\n";
     let problems = resolve(&flags, &variables, Some(file)).unwrap_err();
-    let text = problems.to_string();
+    let text = problems.with_remedies();
     assert_eq!(problems.0.len(), 10, "{text}");
     for expected in [
         "`--output`: `ftp://` is not a place to write to",
@@ -136,7 +136,7 @@ fn today_is_taken_in_the_report_zone_unless_given() {
 #[test]
 fn what_is_allowed_but_hardly_meant_is_a_warning() {
     let flags = Overrides { as_of: NaiveDate::from_ymd_opt(2026, 12, 1), ..Overrides::default() };
-    let codes = |outcome: Outcome| outcome.unwrap().1.iter().map(|warning| warning.code).collect::<Vec<_>>();
+    let codes = |outcome: Outcome| outcome.unwrap().1.iter().map(|warning| warning.code.name()).collect::<Vec<_>>();
     assert_eq!(codes(resolve(&flags, &[], None)), ["as_of_in_future"]);
     assert_eq!(codes(from_file("start_date = 2026-11-10")), ["nothing_due"]);
     assert_eq!(codes(from_file("keep_days = 7")), ["keep_below_lookback"]);

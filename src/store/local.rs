@@ -12,15 +12,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Code, Error};
 
 /// Folder of everything that is ours and not data, hidden from loaders by its underscore.
 pub(super) const LEDGER_FOLDER: &str = "_ledger";
 const STAGING_FOLDER: &str = "_ledger/staging";
 
-/// A file operation that failed: what was being done, to which path, why, and what to do about it.
+/// A file operation that failed: what was being done, to which path, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("could not {action} `{}`: {source}{}", path.display(), remedy(source))]
+#[error("could not {action} `{}`: {source}", path.display())]
 pub struct StoreError {
     action: &'static str,
     path: PathBuf,
@@ -34,26 +34,9 @@ impl StoreError {
     }
 }
 
-/// What to do where the operating system's words alone do not say it.
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; free space there, or let `output` name another place; nothing is lost: the next run fetches what is missing"
-        }
-        io::ErrorKind::FileTooLarge => {
-            "; raise the limit on the size of files (`ulimit -f`); nothing is lost: the next run fetches what is missing"
-        }
-        io::ErrorKind::ReadOnlyFilesystem => "; mount it for writing, or let `output` name another place",
-        io::ErrorKind::PermissionDenied => {
-            "; let the user of this program write there, or let `output` name another place"
-        }
-        _ => "",
-    }
-}
-
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        Self::new(ErrorKind::Output, error.to_string()).with_source(error)
+        Self::caused_by(Code::OutputFailed, error)
     }
 }
 

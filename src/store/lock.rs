@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::local::{LEDGER_FOLDER, Store, StoreError};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Code, Error};
 
 /// Why the lock was not obtained.
 #[derive(Debug, thiserror::Error)]
@@ -30,11 +30,11 @@ pub enum LockError {
 
 impl From<LockError> for Error {
     fn from(error: LockError) -> Self {
-        let kind = match &error {
-            LockError::Held { .. } => ErrorKind::Locked,
-            LockError::Store(_) => ErrorKind::Output,
+        let code = match &error {
+            LockError::Held { .. } => Code::Locked,
+            LockError::Store(_) => Code::OutputFailed,
         };
-        Self::new(kind, error.to_string()).with_source(error)
+        Self::caused_by(code, error)
     }
 }
 
@@ -97,7 +97,7 @@ fn describe(file: &mut File) -> String {
     let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
     match read.ok().and_then(|_| serde_json::from_str::<Holder>(&text).ok()) {
         Some(holder) => format!(
-            "`{}` (run {}, process {}{}) since {}; wait for it to end, or end that process",
+            "`{}` (run {}, process {}{}) since {}",
             holder.command,
             holder.run_id,
             holder.process,

@@ -66,6 +66,29 @@ fn a_configuration_changes_the_contract_and_the_file_alike() {
     assert_eq!(written, declared);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_stdout_is_exit_6_with_words_and_a_reader_that_left_is_no_error() {
+    let account = Account::open(small());
+    let line = "backfill --from 2026-11-01 --to 2026-11-01 --tables ad_statistics_daily";
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    for format in ["--format json", ""] {
+        for line in [line, "plan", "check", "status", "schema", "schema ads", "completions bash", "--help", "--version"]
+        {
+            let ended = account.program(&format!("{line} {format}")).run_into(full());
+            assert_eq!(ended.code, 6, "{line} {format}: {}", ended.stderr);
+            assert!(ended.stderr.contains("failed to write the result to stdout"), "{line}: {}", ended.stderr);
+            assert!(ended.stderr.contains("No space left"), "{line}: {}", ended.stderr);
+        }
+        assert!(!files::dates(&account.output(), "ad_statistics_daily").is_empty(), "what was pulled is published");
+    }
+    // The other end of the pipe is closed before anything is written.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let ended = account.program("schema").run_into(std::os::fd::OwnedFd::from(writer).into());
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+}
+
 #[test]
 fn init_writes_a_file_once_that_the_other_commands_accept() {
     let account = Account::open(small());

@@ -132,7 +132,7 @@ fn a_row_limit_warning_is_believed_whatever_the_number_of_rows() {
     let account = Account::with_faults(["row-limit-warning@statistics/report+1*2"]);
     let document = account.run("backfill --from 2026-11-01 --to 2026-11-02 --tables ad_statistics_daily").expect(0);
     assert_truth(&account, "ad_statistics_daily", "2026-11-01", "2026-11-02");
-    assert!(program::codes(&document, "warnings").contains(&"row-limit-exceeded".to_owned()), "{document}");
+    assert!(program::codes(&document, "warnings").contains(&"criteo_warning".to_owned()), "{document}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn a_run_that_is_told_to_stop_ends_at_once_says_what_is_missing_and_lets_the_nex
         running.signal(signal);
         let document = running.end().expect(code);
         assert_eq!(document["outcome"], json!("partial"), "{signal}");
-        assert_eq!(program::codes(&document, "errors"), ["not_refreshed"], "{signal}");
+        assert_eq!(program::codes(&document, "errors"), ["interrupted"], "{signal}");
         assert_eq!(document["errors"][0]["date"], json!("2026-11-01"), "{signal}");
         files::assert_tidy(&scripted.output());
         assert_goes_on(&scripted, release);
@@ -86,7 +86,7 @@ fn a_snapshot_that_was_interrupted_is_said_to_be_missing_and_the_next_run_takes_
     running.signal("TERM");
     let document = running.end().expect(143);
     assert_eq!(document["outcome"], json!("partial"), "{document}");
-    assert_eq!(program::codes(&document, "errors"), ["not_refreshed"], "{document}");
+    assert_eq!(program::codes(&document, "errors"), ["interrupted"], "{document}");
     assert_eq!(document["errors"][0]["table"], json!("campaigns"), "{document}");
     assert!(files::dates(&scripted.output(), "campaigns").is_empty());
     drop(release);

@@ -53,7 +53,7 @@ fn assert_unreachable(url: &str, parts: &[&str]) {
     let program = account.job(LINE).variable("CRITEO_API_URL", url);
     let program = program.variable("CRITEO_SOURCE_TEST_TIMEOUT_MILLIS", TIMEOUT_MILLIS);
     let document = account.run_program(&program).expect(5);
-    assert_eq!(program::codes(&document, "errors"), ["unavailable"], "{url}");
+    assert_eq!(program::codes(&document, "errors"), ["api_unavailable"], "{url}");
     let said = program::messages(&document, "errors");
     for part in parts.iter().chain(&["the next run fetches what is missing"]) {
         assert!(said.contains(part), "{url}: `{part}` is not in\n{said}");

@@ -30,7 +30,7 @@ fn a_wrong_secret_is_exit_3_and_is_shown_nowhere_at_any_verbosity() {
         let ended = account.run_program(&program);
         account.assert_no_secret(&ended, &[wrong, "wr0ng", "nobodys"]);
         let document = ended.expect(3);
-        assert_eq!(program::codes(&document, "errors"), ["credentials"]);
+        assert_eq!(program::codes(&document, "errors"), ["credentials_refused"]);
         assert_says(&document, &["client authentication failed", "CRITEO_CLIENT_SECRET"]);
         assert!(!account.output().exists(), "no folder is left behind");
     }
@@ -60,7 +60,7 @@ fn a_refresh_token_is_shown_nowhere_either() {
         account.job(&format!("{REPORTS} -vvv --force")).variable("CRITEO_REFRESH_TOKEN", "refresh.of-old-times");
     let ended = account.run_program(&revoked);
     account.assert_no_secret(&ended, &["refresh.of-old-times"]);
-    assert_eq!(program::codes(&ended.expect(3), "errors"), ["credentials"]);
+    assert_eq!(program::codes(&ended.expect(3), "errors"), ["credentials_refused"]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn no_consent_at_all_is_exit_3_with_the_consent_link_as_the_remedy() {
     let ids: BTreeSet<String> = Account::open(small()).advertisers().into_iter().collect();
     let account = Account::open(SandboxOptions { unconsented_advertisers: ids, ..small() });
     let document = account.run(REPORTS).expect(3);
-    assert_eq!(program::codes(&document, "errors"), ["consent"]);
+    assert_eq!(program::codes(&document, "errors"), ["consent_missing"]);
     assert_says(&document, &["no advertiser has consented", "consent link"]);
     assert_eq!(account.calls("report"), [], "no report was asked for");
     assert!(!account.output().exists(), "no folder is left behind");
@@ -123,7 +123,7 @@ fn an_advertiser_that_withdrew_after_the_listing_is_named_and_the_rows_of_the_ot
             .filter_map(|error| error["advertiser_id"].as_str())
             .collect();
         assert_eq!(named, [lost.as_str()].into(), "{document}");
-        assert_says(&document, &["consent"]);
+        assert_says(&document, &["consent_missing"]);
         let others: Vec<String> = ids.iter().filter(|id| *id != lost).cloned().collect();
         for table in ["ad_statistics_daily", "placements_daily", "placement_categories_daily", "transactions"] {
             let truth = contract(table).rows(&account.sandbox, Asked::of(&others, day("2026-11-09")));
@@ -205,7 +205,7 @@ fn an_output_that_cannot_be_written_is_exit_6_and_nothing_is_called() {
     std::fs::write(&file, "in the way").expect("a writable folder");
     let program = account.program(&format!("{REPORTS} --format json --output")).word(file.join("data"));
     let document = account.run_program(&program).expect(6);
-    assert_eq!(program::codes(&document, "errors"), ["output"]);
+    assert_eq!(program::codes(&document, "errors"), ["output_failed"]);
     assert_says(&document, &["a-file"]);
     assert_eq!(std::fs::read_to_string(&file).expect("still there"), "in the way");
     assert_eq!(account.calls("report"), []);
@@ -234,7 +234,7 @@ fn an_unreachable_host_is_exit_5() {
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
     let program = account.job(REPORTS).variable("CRITEO_API_URL", format!("http://{address}"));
     let document = account.run_program(&program).expect(5);
-    assert_eq!(program::codes(&document, "errors"), ["unavailable"]);
+    assert_eq!(program::codes(&document, "errors"), ["api_unavailable"]);
     assert_says(&document, &["next run"]);
     assert!(!account.output().exists(), "no folder is left behind");
 }

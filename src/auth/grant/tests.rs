@@ -24,7 +24,7 @@ async fn endpoint(acts: Vec<Act>) -> (Script, TokenEndpoint) {
     (script, endpoint)
 }
 
-type Told = Arc<std::sync::Mutex<Vec<&'static str>>>;
+type Told = Arc<std::sync::Mutex<Vec<crate::notice::Code>>>;
 
 fn cache(keys: Vec<Key>) -> (Arc<TokenCache>, Told) {
     let (told, clock) = (Told::default(), keys[0].endpoint.client().clock().clone());
@@ -66,7 +66,11 @@ async fn a_rotated_refresh_token_replaces_the_old_one() {
     let requests = script.requests();
     assert!(requests[0].contains("grant_type=refresh_token&refresh_token=r1&"));
     assert!(requests[1].contains("refresh_token=r2&"));
-    assert_eq!(told.lock().expect("whole").as_slice(), ["refresh_token_not_stored"], "a variable cannot be rewritten");
+    assert_eq!(
+        told.lock().expect("whole").as_slice(),
+        [crate::notice::Code::RefreshTokenNotStored],
+        "a variable cannot be rewritten"
+    );
     // The second answer brought none, so the last one stays.
     assert_eq!(store.load().expect("loads").expect("is there").token.expose_secret(), "r2");
 }
@@ -89,12 +93,13 @@ async fn a_refusal_shows_the_servers_words_and_says_what_to_do_whatever_the_stat
     let body = format!(r#"{{"error":"invalid_client","error_description":"{wrong}"}}"#);
     for status in [400, 401, 200] {
         let error = ask(Act::answer(status, &[], &body)).await.expect_err("refused");
-        let told = error.to_string();
+        let told = format!("{error}; {}", error.remedy().expect("a remedy"));
         assert!(error.is_permanent() && told.contains(wrong) && told.contains("CRITEO_CLIENT_SECRET"), "{told}");
         assert!(told.contains("pasted whole") && !told.contains(SECRET), "{told}");
     }
     let error = ask(Act::answer(400, &[], r#"{"error":"invalid_grant"}"#)).await.expect_err("refused");
-    assert!(error.to_string().contains("`invalid_grant`; check"), "{error}");
+    assert!(error.to_string().ends_with("`invalid_grant`"), "{error}");
+    assert!(error.remedy().expect("a remedy").starts_with("check"), "{error}");
 }
 
 #[tokio::test]
@@ -226,5 +231,5 @@ async fn a_token_that_another_run_replaced_is_read_again_and_one_that_cannot_be_
     for (request, token) in script.requests().iter().zip(["r1", "r2", "r3", "r4", "r5"]) {
         assert!(request.contains(&format!("refresh_token={token}&")), "{token}: {request}");
     }
-    assert_eq!(told.lock().expect("whole").as_slice(), ["refresh_token_not_stored"; 3]);
+    assert_eq!(told.lock().expect("whole").as_slice(), [crate::notice::Code::RefreshTokenNotStored; 3]);
 }

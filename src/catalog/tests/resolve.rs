@@ -195,7 +195,7 @@ fn an_unknown_field_is_sent_as_written_typed_by_its_name_and_warned_about() {
     assert_eq!(table.primary_key, ["day", "advertiser_id", "country"]);
     assert_eq!(warnings.len(), 5);
     assert!(warnings[1].to_string().contains("did you mean `ClickThroughRate`?"), "{}", warnings[1]);
-    assert_eq!(warnings[1].code(), "unknown-field");
+    assert_eq!(warnings[1].code(), crate::notice::Code::UnknownField);
 }
 
 #[test]

@@ -19,10 +19,9 @@ use crate::criteo::{
     CriteoClient, FetchError, FetchErrorKind, ListRequest, ReportAnswer, ReportFilter, ReportRequest, search_body,
 };
 use crate::dates::DateRange;
-use crate::error::ErrorKind;
 use crate::json::Json;
+use crate::notice::{Code, Notice};
 use crate::pull::Portfolio;
-use crate::pull::summary::Notice;
 use crate::settings::Settings;
 use crate::table::decode::ReportLayout;
 
@@ -84,7 +83,7 @@ impl<'a> ApiChecks<'a> {
         let names = names(self.tables);
         self.findings.sort_by_key(|finding| names.iter().position(|name| *name == finding.name));
         for notice in self.client.notices() {
-            self.findings.push(Finding::warning(CRITEO, Notice::new(&notice.code, notice.message), None));
+            self.findings.push(Finding::warning(CRITEO, Notice::new(notice.code, notice.message)));
         }
         self.findings
     }
@@ -145,11 +144,7 @@ impl<'a> ApiChecks<'a> {
         let ids: Vec<String> = portfolio.ids().map(str::to_owned).collect();
         let whose = if self.settings.advertisers.is_empty() { "all that Criteo lists" } else { "as configured" };
         self.findings.push(Finding::ok(ADVERTISERS, format!("{} ({whose})", ids.join(", "))));
-        let absent = portfolio.absent().map(|notice| {
-            let remedy = "correct `advertisers`, or send the advertiser's admin the app's consent link";
-            Finding::problem(ADVERTISERS, ErrorKind::Consent, notice, Some(remedy.to_owned()))
-        });
-        self.findings.extend(absent);
+        self.findings.extend(portfolio.absent().map(|notice| Finding::problem(ADVERTISERS, notice)));
         Ok(ids)
     }
 
@@ -173,8 +168,8 @@ impl<'a> ApiChecks<'a> {
             if other.failed.is_none() {
                 let found = wanted.differences(&terms).into_iter();
                 let found = found.map(|(what, remedy)| {
-                    let notice = Notice::new("request_rejected", format!("Criteo refuses {what}: {reason}"));
-                    Finding::problem(REPORT_SETTINGS, ErrorKind::Partial, notice, Some(remedy))
+                    let notice = Notice::new(Code::SettingRejected, format!("Criteo refuses {what}: {reason}"));
+                    Finding::problem(REPORT_SETTINGS, notice.remedy(remedy))
                 });
                 self.findings.extend(found);
                 self.judge(&other);
@@ -251,17 +246,17 @@ impl<'a> ApiChecks<'a> {
         let scope = Connector::get().scope(job);
         let permission = &scope.permission;
         let message = format!("the permission `{permission}` (`{}`) is missing: {}", scope.name, error.reason());
-        let notice = Notice::new("scope_missing", message).trace(error.trace_id());
+        let notice = Notice::new(Code::ScopeMissing, message).trace(error.trace_id());
         let needs = |table: &Table| self.client.endpoint(table.endpoint).scope.as_ref() == Some(&scope.name);
         if self.tables.is_empty() || self.tables.iter().any(needs) {
             let remedy = format!(
-                "in Criteo's partner portal, give the app `{permission}`, and let the advertisers consent again; or \
-                 switch off the tables of `{}`",
+                "create a new app in Criteo's partner portal with `{permission}` (the permissions of an activated app cannot \
+                 be changed) and have the advertisers consent to it, or switch off the tables of `{}`",
                 job.name()
             );
-            return Finding::problem(&name, ErrorKind::Scope, notice, Some(remedy));
+            return Finding::problem(&name, notice.remedy(remedy));
         }
-        Finding::warning(&name, notice, Some("no wanted table needs it: nothing, as long as that is so".to_owned()))
+        Finding::warning(&name, notice.remedy("nothing to do as long as no enabled table needs it"))
     }
 
     /// One day of each report table of one advertiser.
@@ -288,7 +283,8 @@ impl<'a> ApiChecks<'a> {
             Err(error) => {
                 let mut finding = Finding::of_fetch(&name, &error);
                 if error.kind() == FetchErrorKind::Rejected {
-                    finding.remedy = Some(self.key_to_change(table));
+                    finding.notice.code = Code::SettingRejected;
+                    finding.notice = finding.notice.remedy(self.key_to_change(table));
                 }
                 finding
             }

@@ -18,13 +18,13 @@ use self::api::ApiChecks;
 use self::document::{CheckDocument, render};
 use self::finding::Finding;
 use super::session::Session;
-use super::{Ended, print_text};
+use super::{Ended, print_document, print_text};
 use crate::catalog::{Connector, Table};
 use crate::cli::{Format, GlobalOptions};
 use crate::clock::{Clock, Deadline};
-use crate::criteo::{Connection, VERSION_REMEDY, VERSION_WARNING, VersionAge};
-use crate::error::{Error, ErrorKind};
-use crate::pull::summary::Notice;
+use crate::criteo::{Connection, VersionAge};
+use crate::error::Error;
+use crate::notice::{Code, Notice};
 use crate::settings::Settings;
 
 /// How long Criteo has to answer: somebody waits for this.
@@ -33,19 +33,16 @@ const MAX_MINUTES: u64 = 10;
 /// Checks everything and prints what was found.
 pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
     let session = Session::load(global)?;
-    let (document, kind) = examine(session, run_id).await;
+    let document = examine(session, run_id).await;
     match global.format {
-        Format::Json => {
-            let text = serde_json::to_string_pretty(&document).map_err(Error::unexpected)?;
-            print_text(&format!("{text}\n"));
-        }
-        _ => print_text(&render(&document)),
+        Format::Json => print_document(&document)?,
+        _ => print_text(&render(&document))?,
     }
-    Ok(Ended { exit_code: kind.map_or(0, ErrorKind::exit_code) })
+    Ok(Ended { exit_code: document.exit_code() })
 }
 
-/// Checks everything: what was found, and the kind that decides the exit code.
-async fn examine(mut session: Session, run_id: &str) -> (CheckDocument, Option<ErrorKind>) {
+/// Checks everything.
+async fn examine(mut session: Session, run_id: &str) -> CheckDocument {
     let mut findings = Vec::new();
     let tables = configuration(&mut session, &mut findings);
     let Session { settings, clock, .. } = session;
@@ -63,7 +60,7 @@ async fn examine(mut session: Session, run_id: &str) -> (CheckDocument, Option<E
             None
         }
     };
-    CheckDocument::new(run_id, &settings, &clock, connection.as_ref(), findings)
+    document::of(run_id, &settings, &clock, connection.as_ref(), findings)
 }
 
 /// The wanted tables, none if they cannot be resolved; what the configuration says, and what is odd about it.
@@ -79,7 +76,7 @@ fn configuration(session: &mut Session, findings: &mut Vec<Finding>) -> Vec<Tabl
             Vec::new()
         }
     };
-    findings.extend(session.warnings.iter().map(|warning| Finding::warning(name, warning.clone(), None)));
+    findings.extend(session.warnings.iter().map(|warning| Finding::warning(name, warning.clone())));
     tables
 }
 
@@ -104,11 +101,9 @@ fn api_version(clock: &Clock) -> Finding {
         let (version, sunset) = (&connector.api_version, connector.api_version_sunset);
         return Finding::ok(name, format!("{version}, which Criteo keeps until {sunset}"));
     };
-    let notice = Notice::new(VERSION_WARNING, message);
+    let notice = Notice::new(Code::ApiVersionSunset, message);
     match age {
-        VersionAge::Removed => Finding::problem(name, ErrorKind::Partial, notice, Some(VERSION_REMEDY.to_owned())),
-        VersionAge::Supported | VersionAge::Deprecated { .. } => {
-            Finding::warning(name, notice, Some(VERSION_REMEDY.to_owned()))
-        }
+        VersionAge::Removed => Finding::problem(name, notice),
+        VersionAge::Supported | VersionAge::Deprecated { .. } => Finding::warning(name, notice),
     }
 }

@@ -3,10 +3,9 @@
 
 use super::finding::{Finding, OUTPUT};
 use crate::clock::Clock;
-use crate::error::{ErrorKind, error_chain};
 use crate::ledger::Ledger;
+use crate::notice::{Code, Notice};
 use crate::pull::local_root;
-use crate::pull::summary::Notice;
 use crate::settings::Settings;
 use crate::store::{LockError, RunLock, Store};
 
@@ -17,8 +16,7 @@ pub(super) fn check(settings: &Settings, clock: &Clock, run_id: &str) -> Vec<Fin
         Err(error) => return Finding::of_error(OUTPUT, &error),
     };
     let failed = |error: &(dyn std::error::Error + 'static), remedy: &str| {
-        let notice = Notice::new("output_failed", error_chain(error));
-        vec![Finding::problem(OUTPUT, ErrorKind::Output, notice, Some(remedy.to_owned()))]
+        vec![Finding::problem(OUTPUT, Notice::of_error(Code::OutputFailed, error).remedy(remedy))]
     };
     let writable = "let this user write there, or name another folder with `output` (or `--output`, `CRITEO_OUTPUT`)";
     let store = match Store::open(root) {
@@ -35,8 +33,7 @@ pub(super) fn check(settings: &Settings, clock: &Clock, run_id: &str) -> Vec<Fin
         Ok(()) => {}
         Err(error @ LockError::Held { .. }) => {
             let remedy = "a run that starts now ends with exit code 7: wait for that one";
-            let notice = Notice::new(ErrorKind::Locked.code(), error.to_string());
-            findings.push(Finding::warning(OUTPUT, notice, Some(remedy.to_owned())));
+            findings.push(Finding::warning(OUTPUT, Notice::of_error(Code::Locked, &error).remedy(remedy)));
         }
         Err(error @ LockError::Store(_)) => findings.extend(failed(&error, writable)),
     }

@@ -9,7 +9,7 @@ use super::examine;
 use super::finding::Verdict;
 use crate::clock::Clock;
 use crate::commands::session::Session;
-use crate::error::ErrorKind;
+use crate::notice::{Code, Notice};
 use crate::progress::Progress;
 use crate::pull::summary::Summary;
 use crate::pull::{Launch, Scope};
@@ -58,13 +58,14 @@ impl Bench {
         let mut session = Session::resolve(&self.flags, &environment, Some(&file)).expect("a configuration");
         session.clock = Clock::skipping(self.now);
         // Settings compare the simulated day with the machine's own.
-        session.warnings.retain(|warning| warning.code != "as_of_in_future");
+        session.warnings.retain(|warning| warning.code != Code::AsOfInFuture);
         session
     }
 
     async fn check(&self) -> (CheckDocument, u8) {
-        let (document, kind) = examine(self.session(), "run").await;
-        (document, kind.map_or(0, ErrorKind::exit_code))
+        let document = examine(self.session(), "run").await;
+        let code = document.exit_code();
+        (document, code)
     }
 
     async fn pull(&self) -> Summary {
@@ -90,14 +91,19 @@ fn noon(day: NaiveDate) -> DateTime<Utc> {
     day.and_hms_opt(12, 0, 0).expect("noon exists").and_utc()
 }
 
+/// What to do about the first error.
+fn remedy(document: &CheckDocument) -> &str {
+    document.errors[0].remedy.as_deref().unwrap_or_default()
+}
+
 /// Names of the checks with this outcome.
 fn named(document: &CheckDocument, verdict: Verdict) -> Vec<&str> {
-    let checks = document.checks.iter().filter(|check| check.outcome == verdict);
+    let checks = document.members.checks.iter().filter(|check| check.outcome == verdict);
     checks.map(|check| check.name.as_str()).collect()
 }
 
-fn codes(notices: &[crate::pull::summary::Notice]) -> Vec<&str> {
-    notices.iter().map(|notice| notice.code.as_str()).collect()
+fn codes(notices: &[Notice]) -> Vec<&str> {
+    notices.iter().map(|notice| notice.code.name()).collect()
 }
 
 #[tokio::test]
@@ -123,8 +129,8 @@ async fn where_all_is_well_every_check_is_listed_and_few_calls_are_made() {
         "table.transactions",
     ];
     assert_eq!(named(&document, Verdict::Ok), expected);
-    assert_eq!(document.checks.len(), expected.len());
-    let calls = document.summary.calls;
+    assert_eq!(document.members.checks.len(), expected.len());
+    let calls = document.calls;
     assert_eq!((calls.report, calls.default, calls.token), (5, 4, 1));
     assert!(render(&document).contains("everything is in place"));
     let json = serde_json::to_value(&document).expect("JSON");
@@ -143,8 +149,8 @@ async fn a_wrong_secret_is_exit_3_with_what_to_compare_and_the_output_is_checked
     let (document, code) = bench.check().await;
     assert_eq!(code, 3, "{}", render(&document));
     assert_eq!(named(&document, Verdict::Problem), ["credentials"]);
-    assert_eq!(codes(&document.summary.errors), ["credentials_refused"]);
-    assert!(document.summary.errors[0].message.contains("CRITEO_CLIENT_SECRET"));
+    assert_eq!(codes(&document.errors), ["credentials_refused"]);
+    assert!(remedy(&document).contains("CRITEO_CLIENT_SECRET"));
     assert_eq!(named(&document, Verdict::Ok), ["configuration", "api_version", "output"]);
     assert!(named(&document, Verdict::Skipped).contains(&"scope.creatives"));
 }
@@ -162,8 +168,8 @@ async fn each_missing_scope_is_named_with_what_the_portal_calls_it() {
         .await;
         let (document, code) = bench.check().await;
         assert_eq!((code, named(&document, Verdict::Problem)), (3, vec![check]), "{}", render(&document));
-        assert_eq!(codes(&document.summary.errors), ["scope_missing"]);
-        let message = &document.summary.errors[0].message;
+        assert_eq!(codes(&document.errors), ["scope_missing"]);
+        let message = &document.errors[0].message;
         assert!(message.contains(permission) && message.contains(scope), "{message}");
     }
 }
@@ -186,8 +192,8 @@ async fn an_advertiser_that_withdrew_is_found_among_several_and_the_others_are_c
     bench.faults(&[&format!("consent-lost({lost})")]);
     let (document, code) = bench.check().await;
     assert_eq!((code, named(&document, Verdict::Problem)), (3, vec!["consent"]), "{}", render(&document));
-    assert_eq!(document.summary.errors[0].advertiser_id, Some(lost));
-    assert!(document.summary.errors[0].message.contains("consent link"));
+    assert_eq!(document.errors[0].advertiser_id, Some(lost));
+    assert!(remedy(&document).contains("consent link"));
     assert!(named(&document, Verdict::Ok).contains(&"table.transactions"));
 }
 
@@ -199,10 +205,10 @@ async fn configured_advertisers_that_criteo_does_not_list_are_named() {
     bench.flags.advertisers = vec![known.clone(), bench.id(1)];
     let (document, code) = bench.check().await;
     assert_eq!((code, named(&document, Verdict::Problem)), (3, vec!["advertisers"]), "{}", render(&document));
-    assert_eq!(document.summary.errors[0].advertiser_id, Some(known.clone()));
+    assert_eq!(document.errors[0].advertiser_id, Some(known.clone()));
     bench.flags.advertisers = vec![known];
     let (document, code) = bench.check().await;
-    assert_eq!((code, codes(&document.summary.errors)), (3, vec!["consent"]), "{}", render(&document));
+    assert_eq!((code, codes(&document.errors)), (3, vec!["consent_missing"]), "{}", render(&document));
     assert!(named(&document, Verdict::Skipped).contains(&"scope.analytics"));
 }
 
@@ -237,12 +243,12 @@ async fn several_problems_are_all_listed_at_once() {
     {
         assert!(text.contains(words), "{words}: {text}");
     }
-    let table = document.summary.errors.iter().find(|error| error.table.as_deref() == Some("bad"));
+    let table = document.errors.iter().find(|error| error.table.as_deref() == Some("bad"));
     assert!(table.expect("an error of the table").trace_id.is_some());
 }
 
 #[tokio::test]
-async fn a_refused_metric_alone_is_exit_4_and_a_silent_api_exit_5() {
+async fn a_refused_metric_alone_is_exit_2_and_a_silent_api_exit_5() {
     let mut bench = Bench::new(|_| {}).await;
     bench.faults(&["http-503"]);
     let (document, code) = bench.check().await;
@@ -250,7 +256,7 @@ async fn a_refused_metric_alone_is_exit_4_and_a_silent_api_exit_5() {
     bench.faults(&[]);
     bench.configuration = "[tables.ad_statistics_daily]\nmetrics = [\"NoSuchMetric\"]\n".to_owned();
     let (document, code) = bench.check().await;
-    assert_eq!((code, codes(&document.summary.errors)), (4, vec!["request_rejected"]), "{}", render(&document));
+    assert_eq!((code, codes(&document.errors)), (2, vec!["setting_rejected"]), "{}", render(&document));
 }
 
 #[tokio::test]
@@ -264,7 +270,7 @@ async fn an_output_that_cannot_be_written_is_exit_6_and_an_object_store_exit_2()
     bench.flags.output = Some("gs://bucket/prefix".to_owned());
     let (document, code) = bench.check().await;
     assert_eq!((code, named(&document, Verdict::Problem)), (2, vec!["output"]), "{}", render(&document));
-    assert!(document.summary.errors[0].message.contains("gcloud storage rsync"));
+    assert!(remedy(&document).contains("gcloud storage rsync"));
 }
 
 #[tokio::test]
@@ -273,7 +279,7 @@ async fn a_run_that_holds_the_lock_is_a_warning_and_checking_leaves_the_lock_fre
     let store = Store::open(&bench.folder.path().join("data")).expect("an output folder");
     let lock = RunLock::acquire(&store, "other", "pull", bench.now).expect("free");
     let (document, code) = bench.check().await;
-    assert_eq!((code, codes(&document.summary.warnings)), (0, vec!["locked"]), "{}", render(&document));
+    assert_eq!((code, codes(&document.warnings)), (0, vec!["locked"]), "{}", render(&document));
     drop(lock);
     assert_eq!(bench.check().await.1, 0);
     RunLock::acquire(&store, "other", "pull", bench.now).expect("free again");
@@ -284,10 +290,10 @@ async fn missing_credentials_are_exit_2_with_the_variables_to_set() {
     let bench = Bench::new(|_| {}).await;
     let mut session = bench.session();
     session = Session { settings: without_credentials(&bench), ..session };
-    let (document, kind) = examine(session, "run").await;
-    assert_eq!(kind, Some(ErrorKind::Configuration), "{}", render(&document));
-    assert_eq!(codes(&document.summary.errors), ["missing_credentials"]);
-    assert!(document.checks.iter().any(|check| check.name == "output" && check.outcome == Verdict::Ok));
+    let document = examine(session, "run").await;
+    assert_eq!(document.exit_code(), 2, "{}", render(&document));
+    assert_eq!(codes(&document.errors), ["missing_credentials"]);
+    assert!(document.members.checks.iter().any(|check| check.name == "output" && check.outcome == Verdict::Ok));
 }
 
 fn without_credentials(bench: &Bench) -> crate::settings::Settings {
@@ -300,14 +306,14 @@ async fn the_end_of_the_api_version_is_a_warning_of_checks_and_pulls_and_then_a_
     let mut bench = Bench::on("2027-05-10", |_| {}).await;
     let (document, code) = bench.check().await;
     assert_eq!((code, named(&document, Verdict::Warning)), (0, vec!["api_version"]), "{}", render(&document));
-    assert_eq!(codes(&document.summary.warnings), ["api_version_sunset"]);
+    assert_eq!(codes(&document.warnings), ["api_version_sunset"]);
     bench.flags.tables = vec!["advertisers".to_owned()];
     let summary = bench.pull().await;
     assert_eq!(codes(&summary.warnings), ["api_version_sunset"]);
-    assert!(summary.warnings[0].message.contains("2027-07-01, in 52 days; install a newer"), "{summary:?}");
+    assert!(summary.warnings[0].message.contains("2027-07-01, in 52 days"), "{summary:?}");
     bench.now = noon("2027-07-01".parse().expect("a date"));
     let (document, code) = bench.check().await;
-    assert_eq!((code, named(&document, Verdict::Problem)), (4, vec!["api_version"]), "{}", render(&document));
+    assert_eq!((code, named(&document, Verdict::Problem)), (2, vec!["api_version"]), "{}", render(&document));
     bench.now = noon("2027-03-31".parse().expect("a date"));
     assert_eq!(bench.pull().await.warnings, []);
 }
@@ -317,7 +323,7 @@ async fn deprecation_headers_are_noted_once_per_run() {
     let mut bench = Bench::new(|_| {}).await;
     bench.faults(&["deprecation-headers"]);
     let (document, code) = bench.check().await;
-    assert_eq!((code, codes(&document.summary.warnings)), (0, vec!["api_deprecation"; 2]), "{}", render(&document));
+    assert_eq!((code, codes(&document.warnings)), (0, vec!["api_deprecation"; 2]), "{}", render(&document));
     assert_eq!(named(&document, Verdict::Warning), ["criteo", "criteo"]);
     bench.flags.tables = vec!["campaigns".to_owned(), "coupons".to_owned()];
     let summary = bench.pull().await;

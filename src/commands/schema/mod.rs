@@ -11,7 +11,7 @@ pub use markdown::reference;
 pub use render::{Selection, render};
 
 use crate::cli::{GlobalOptions, SchemaArguments};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Code, Error};
 use crate::settings::nearest;
 
 use super::session::Session;
@@ -23,10 +23,10 @@ pub fn run(arguments: &SchemaArguments, global: &GlobalOptions) -> Result<(), Er
         let names: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
         tables.retain(|table| table.name == *name);
         if tables.is_empty() {
-            let error = Error::new(ErrorKind::Usage, format!("there is no table `{name}`"));
+            let error = Error::new(Code::UnknownTable, format!("there is no table `{name}`"));
             return Err(match nearest(name, names.iter().map(String::as_str)) {
-                Some(nearest) => error.with_hint(format!("did you mean `{nearest}`?")),
-                None => error.with_hint(format!("there are {}", names.join(", "))),
+                Some(nearest) => error.with_remedy(format!("did you mean `{nearest}`?")),
+                None => error.with_remedy(format!("there are {}", names.join(", "))),
             });
         }
     }
@@ -34,6 +34,5 @@ pub fn run(arguments: &SchemaArguments, global: &GlobalOptions) -> Result<(), Er
         [table] if arguments.table.is_some() => Selection::One(table),
         tables => Selection::All(tables),
     };
-    super::print_text(&render(selection, global.format));
-    Ok(())
+    super::print_text(&render(selection, global.format))
 }

@@ -8,7 +8,7 @@ use super::is_selected;
 use crate::catalog::{Connector, Table};
 use crate::dates::{DateRange, months_before};
 use crate::ledger::{Ledger, PartitionRecord, PartitionStatus};
-use crate::pull::summary::Notice;
+use crate::notice::Notice;
 use crate::pull::{Planner, Scope};
 use crate::settings::Settings;
 

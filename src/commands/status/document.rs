@@ -1,6 +1,6 @@
 //! The one JSON document of `status`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -9,22 +9,17 @@ use super::Status;
 use super::coverage::{DayState, TableCoverage};
 use super::history::{Change, changes};
 use crate::cli::StatusArguments;
-use crate::criteo::Calls;
+use crate::document::Document;
 use crate::ledger::{Difference, PartitionRecord, Rebuilt, RunRecord, Verification};
-use crate::pull::summary::{Notice, Outcome};
+use crate::notice::{Code, Notice};
 
 /// Runs in the document.
 const MAX_RUNS: usize = 50;
 
-/// The document; what every command's document has, and what is asked of this one.
+/// What only this document has.
 #[derive(Serialize)]
-pub(super) struct StatusDocument<'s> {
-    run_id: &'s str,
-    command: &'static str,
-    outcome: Outcome,
-    output: String,
+pub(super) struct StatusMembers<'s> {
     as_of: NaiveDate,
-    tables: BTreeMap<&'s str, TableStatus<'s>>,
     runs: Vec<&'s RunRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rebuilt: Option<&'s Rebuilt>,
@@ -32,15 +27,10 @@ pub(super) struct StatusDocument<'s> {
     verification: Option<&'s Verification>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Vec<Change>>,
-    calls: Calls,
-    retries: u64,
-    waited_secs: f64,
-    warnings: Vec<Notice>,
-    errors: Vec<Notice>,
 }
 
 #[derive(Serialize)]
-struct TableStatus<'s> {
+pub(super) struct TableStatus<'s> {
     kind: &'static str,
     is_pulled: bool,
     first: Option<NaiveDate>,
@@ -105,48 +95,46 @@ pub(super) fn mismatched(records: &[PartitionRecord]) -> impl Iterator<Item = &P
     records.iter().filter(|record| DayState::from(record.status) == DayState::Mismatch)
 }
 
-impl<'s> StatusDocument<'s> {
-    /// Puts everything together.
-    pub(super) fn of(status: &'s Status, arguments: StatusArguments) -> Self {
-        let tables = status.coverage.tables.iter();
-        let history = arguments.history.then(|| {
-            let records = status.coverage.tables.values().flat_map(|covered| &covered.records);
-            records.flat_map(changes).collect()
-        });
-        Self {
-            run_id: &status.run_id,
-            command: "status",
-            outcome: if status.error_kind().is_some() { Outcome::Partial } else { Outcome::Ok },
-            output: status.settings.output.to_string(),
-            as_of: status.settings.as_of,
-            tables: tables.map(|(name, covered)| (name.as_str(), TableStatus::of(covered))).collect(),
-            runs: status.ledger.runs().rev().take(MAX_RUNS).collect(),
-            rebuilt: status.rebuilt.as_ref(),
-            verification: status.verification.as_ref(),
-            history,
-            calls: Calls::default(),
-            retries: 0,
-            waited_secs: 0.0,
-            warnings: status.warnings.clone(),
-            errors: errors(status),
-        }
-    }
+/// Puts everything together.
+pub(super) fn of(status: &Status, arguments: StatusArguments) -> Document<TableStatus<'_>, StatusMembers<'_>> {
+    let history = arguments.history.then(|| {
+        let records = status.coverage.tables.values().flat_map(|covered| &covered.records);
+        records.flat_map(changes).collect()
+    });
+    let members = StatusMembers {
+        as_of: status.settings.as_of,
+        runs: status.ledger.runs().rev().take(MAX_RUNS).collect(),
+        rebuilt: status.rebuilt.as_ref(),
+        verification: status.verification.as_ref(),
+        history,
+    };
+    let tables = status.coverage.tables.iter();
+    let document = Document {
+        output: Some(status.settings.output.to_string()),
+        tables: tables.map(|(name, covered)| (name.clone(), TableStatus::of(covered))).collect(),
+        warnings: status.warnings.clone(),
+        ..Document::new(&status.run_id, "status", members)
+    };
+    let partitions = status.coverage.tables.values().map(|covered| covered.records.len() as u64).sum();
+    document.ended(errors(status), partitions)
 }
 
 /// What makes the exit code other than 0.
 fn errors(status: &Status) -> Vec<Notice> {
     let findings = status.verification.iter().flat_map(|verification| &verification.findings).map(|finding| {
-        let notice = Notice::new("verification_failed", format!("`{}`: {}", finding.path, finding.message));
+        let notice = Notice::new(Code::VerificationFailed, format!("`{}`: {}", finding.path, finding.message));
         Notice { table: finding.table.clone(), date: finding.date, ..notice }
     });
     let dropped = status.rebuilt.iter().flat_map(|rebuilt| &rebuilt.dropped).filter(|dropped| dropped.is_loss);
-    let dropped =
-        dropped.map(|dropped| Notice::new("partition_not_rebuilt", format!("`{}`: {}", dropped.path, dropped.message)));
+    let dropped = dropped
+        .map(|dropped| Notice::new(Code::PartitionNotRebuilt, format!("`{}`: {}", dropped.path, dropped.message)));
     dropped.chain(findings).collect()
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::ledger::PartitionStatus;
 

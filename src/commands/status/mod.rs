@@ -10,17 +10,16 @@ mod text;
 
 use crate::catalog::Table;
 use crate::cli::{Format, GlobalOptions, StatusArguments};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Code, Error};
 use crate::ledger::{Ledger, Rebuild, Rebuilt, Tables, Verification, verify};
+use crate::notice::Notice;
 use crate::pull::local_root;
-use crate::pull::summary::Notice;
 use crate::settings::{OutputLocation, Settings};
 use crate::store::{RunLock, Store};
 
 use super::session::Session;
-use super::{Ended, print_text};
+use super::{Ended, print_document, print_text};
 use coverage::Coverage;
-use document::StatusDocument;
 
 /// Everything there is to say, before it is put in words.
 struct Status {
@@ -38,16 +37,13 @@ pub fn run(arguments: StatusArguments, global: &GlobalOptions, run_id: &str) -> 
     let mut session = Session::load(global)?;
     let tables = session.all_tables()?;
     let status = look(arguments, session, &tables, run_id)?;
-    let exit_code = status.error_kind().map_or(0, ErrorKind::exit_code);
+    let document = document::of(&status, arguments);
+    let ended = Ended { exit_code: document.exit_code() };
     match global.format {
-        Format::Json => {
-            let document = StatusDocument::of(&status, arguments);
-            let text = serde_json::to_string_pretty(&document).map_err(Error::unexpected)?;
-            print_text(&format!("{text}\n"));
-        }
-        _ => print_text(&text::render(&status, arguments)),
+        Format::Json => print_document(&document)?,
+        _ => print_text(&text::render(&status, arguments))?,
     }
-    Ok(Ended { exit_code })
+    Ok(ended)
 }
 
 fn look(arguments: StatusArguments, session: Session, tables: &[Table], run_id: &str) -> Result<Status, Error> {
@@ -77,10 +73,7 @@ fn look(arguments: StatusArguments, session: Session, tables: &[Table], run_id: 
         None
     };
     let damaged = ledger.damaged_files()?;
-    warnings.extend(damaged.into_iter().map(|file| {
-        let message = format!("`{file}` is damaged; `criteo-source status --rebuild` reconstructs it");
-        Notice::new("ledger_damaged", message)
-    }));
+    warnings.extend(damaged.into_iter().map(|file| Notice::new(Code::LedgerDamaged, format!("`{file}` is damaged"))));
     let coverage = Coverage::of(&settings, tables, &ledger);
     warnings.extend(coverage.notices.iter().cloned());
     warnings.retain(|warning| warning.table.as_ref().is_none_or(|table| coverage.tables.contains_key(table)));
@@ -95,24 +88,11 @@ fn is_selected(settings: &Settings, name: &str) -> bool {
 fn rebuild_locked(rebuild: &Rebuild<'_>, output: &OutputLocation) -> Result<Rebuilt, Error> {
     let root = rebuild.store.root();
     if !root.is_dir() {
-        return Err(Error::new(ErrorKind::Configuration, format!("there is no output `{output}` to rebuild from"))
-            .with_hint("name it with `--output`, or in the configuration file"));
+        return Err(Error::new(Code::NoOutput, format!("there is no output `{output}` to rebuild from")));
     }
     let store = Store::open(root).map_err(|error| Error::output("could not write to the output", error))?;
     let _lock = RunLock::acquire(&store, rebuild.run_id, "status --rebuild", rebuild.now)?;
     store.sweep().map_err(|error| Error::output("could not clear the staging folder", error))?;
     let (_, rebuilt) = rebuild.run()?;
     Ok(rebuilt)
-}
-
-impl Status {
-    /// What decides the exit code: files that are not what the ledger says, or that a rebuild found unusable.
-    fn error_kind(&self) -> Option<ErrorKind> {
-        if self.verification.as_ref().is_some_and(|verification| !verification.findings.is_empty()) {
-            return Some(ErrorKind::Output);
-        }
-        let is_incomplete =
-            self.rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.dropped.iter().any(|dropped| dropped.is_loss));
-        is_incomplete.then_some(ErrorKind::Partial)
-    }
 }

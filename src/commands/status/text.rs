@@ -35,9 +35,7 @@ pub(super) fn render(status: &Status, arguments: StatusArguments) -> String {
     if !(arguments.rebuild || arguments.verify || arguments.history) {
         text.coverage(status);
     }
-    for warning in &status.warnings {
-        text.line(&format!("warning[{}]: {}", warning.code, warning.message));
-    }
+    super::super::output::notices(&mut text.0, "warning", &status.warnings);
     text.0
 }
 

@@ -100,6 +100,16 @@ impl Program {
         Running { child, texts, stdout: String::new(), stderr: String::new() }
     }
 
+    /// With its standard output going there, and no other pipe but that of standard error.
+    #[cfg(unix)]
+    pub(crate) fn run_into(&self, stdout: std::fs::File) -> Ended {
+        let mut command = self.command();
+        command.current_dir(&self.folder).args(&self.arguments).env_clear().envs(&self.environment);
+        let output = command.stdin(Stdio::null()).stdout(stdout).output().expect("the program starts");
+        let stderr = String::from_utf8(output.stderr).expect("everything printed is UTF-8");
+        Ended { code: output.status.code().unwrap_or(-1), stdout: String::new(), stderr }
+    }
+
     /// Starts it and waits for its end.
     pub(crate) fn run(&self) -> Ended {
         self.start().end()
@@ -244,11 +254,12 @@ impl Ended {
     }
 }
 
-/// The messages of `errors` or `warnings`, one a line.
+/// Code, message and remedy of each of the `errors` or `warnings`, one a line.
 pub(crate) fn messages(document: &Value, list: &str) -> String {
     let entries = document[list].as_array().map(Vec::as_slice).unwrap_or_default();
     let each = entries.iter().map(|entry| {
-        format!("{}: {}", entry["code"].as_str().unwrap_or_default(), entry["message"].as_str().unwrap_or_default())
+        let part = |name: &str| entry[name].as_str().unwrap_or_default();
+        format!("{}: {}; {}", part("code"), part("message"), part("remedy"))
     });
     each.collect::<Vec<_>>().join("\n")
 }
