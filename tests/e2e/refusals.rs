@@ -123,7 +123,7 @@ fn an_advertiser_that_withdrew_after_the_listing_is_named_and_the_rows_of_the_ot
             .filter_map(|error| error["advertiser_id"].as_str())
             .collect();
         assert_eq!(named, [lost.as_str()].into(), "{document}");
-        assert_says(&document, &["consent_missing"]);
+        assert_says(&document, &["consent"]);
         let others: Vec<String> = ids.iter().filter(|id| *id != lost).cloned().collect();
         for table in ["ad_statistics_daily", "placements_daily", "placement_categories_daily", "transactions"] {
             let truth = contract(table).rows(&account.sandbox, Asked::of(&others, day("2026-11-09")));
