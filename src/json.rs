@@ -51,54 +51,66 @@ pub struct RawText<'a> {
 }
 
 impl<'a> RawText<'a> {
-    /// The text with escapes resolved; `None` when a `\u` escape is half of a surrogate pair.
-    pub fn resolve(self) -> Option<Cow<'a, str>> {
+    /// The text with escapes resolved. Half of a surrogate pair, which stands for no character, becomes U+FFFD; JSON's
+    /// grammar allows it, and names that were cut in the middle of an emoji have it.
+    pub fn resolve(self) -> Cow<'a, str> {
         if !self.escaped {
-            return Some(Cow::Borrowed(self.raw));
+            return Cow::Borrowed(self.raw);
         }
         let mut text = String::with_capacity(self.raw.len());
+        self.resolve_into(|part, character| {
+            text.push_str(part);
+            text.extend(character);
+        });
+        Cow::Owned(text)
+    }
+
+    /// Whether an escape is half of a surrogate pair, so that [`Self::resolve`] had to replace it.
+    pub fn is_repaired(self) -> bool {
+        let mut is_repaired = false;
+        self.resolve_into(|_, character| is_repaired |= character == Some(char::REPLACEMENT_CHARACTER));
+        is_repaired
+    }
+
+    /// Passes on the text piece by piece: what stands as it is, and the character of the escape behind it. An escape that
+    /// names U+FFFD is taken for a repaired one.
+    fn resolve_into(self, mut take: impl FnMut(&str, Option<char>)) {
         let mut rest = self.raw;
-        while let Some(at) = rest.find('\\') {
-            text.push_str(&rest[..at]);
-            let (character, used) = resolve_escape(&rest[at..])?;
-            text.push(character);
-            rest = &rest[at + used..];
+        while self.escaped
+            && let Some(at) = rest.find('\\')
+        {
+            let (character, used) = resolve_escape(&rest[at..]);
+            take(&rest[..at], Some(character));
+            rest = rest.get(at + used..).unwrap_or_default();
         }
-        text.push_str(rest);
-        Some(Cow::Owned(text))
+        take(rest, None);
     }
 }
 
 /// The character an escape at the start of `text` stands for, and the escape's length in bytes.
-fn resolve_escape(text: &str) -> Option<(char, usize)> {
-    let bytes = text.as_bytes();
-    let simple = match bytes.get(1)? {
-        b'"' => '"',
-        b'\\' => '\\',
-        b'/' => '/',
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => return resolve_unicode_escape(text),
-        _ => return None,
+fn resolve_escape(text: &str) -> (char, usize) {
+    let simple = match text.as_bytes().get(1) {
+        Some(b'b') => '\u{8}',
+        Some(b'f') => '\u{c}',
+        Some(b'n') => '\n',
+        Some(b'r') => '\r',
+        Some(b't') => '\t',
+        Some(b'u') => return resolve_unicode_escape(text),
+        // A quote, a backslash or a slash: the cursor has seen that the escape is a legal one.
+        other => other.map_or(char::REPLACEMENT_CHARACTER, |&byte| char::from(byte)),
     };
-    Some((simple, 2))
+    (simple, 2)
 }
 
-fn resolve_unicode_escape(text: &str) -> Option<(char, usize)> {
+fn resolve_unicode_escape(text: &str) -> (char, usize) {
     let unit = |at: usize| u16::from_str_radix(text.get(at..at + 4)?, 16).ok();
-    let first = unit(2)?;
+    let first = unit(2).unwrap_or_default();
     if let Some(character) = char::from_u32(u32::from(first)) {
-        return Some((character, 6));
+        return (character, 6);
     }
-    if text.get(6..8)? != "\\u" {
-        return None;
-    }
-    let pair = [first, unit(8)?];
-    let character = char::decode_utf16(pair).next()?.ok()?;
-    Some((character, 12))
+    let second = if text.get(6..8) == Some("\\u") { unit(8) } else { None };
+    let pair = second.and_then(|second| char::decode_utf16([first, second]).next()?.ok());
+    pair.map_or((char::REPLACEMENT_CHARACTER, 6), |character| (character, 12))
 }
 
 /// A scalar, or the fact that something nested stood there.
@@ -421,15 +433,21 @@ pub enum Json<'a> {
 impl<'a> Json<'a> {
     /// Parses a whole document: a byte-order mark is skipped, anything after the value is an error.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, JsonError> {
+        Self::parse_noting_repairs(bytes).map(|(value, _)| value)
+    }
+
+    /// [`Self::parse`], and whether a text had half of a surrogate pair.
+    pub fn parse_noting_repairs(bytes: &'a [u8]) -> Result<(Self, bool), JsonError> {
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         // A top-level number has nothing behind it that would tell its end; Criteo sends none.
         let mut cursor = Cursor::new(bytes, 0);
-        let value = TreeReader { cursor: &mut cursor, values: 0 }.value(0)?;
+        let mut reader = TreeReader { cursor: &mut cursor, values: 0, is_repaired: false };
+        let (value, is_repaired) = (reader.value(0)?, reader.is_repaired);
         cursor.skip_whitespace();
         if cursor.position < bytes.len() {
             return Err(cursor.invalid("text after the end of the document"));
         }
-        Ok(value)
+        Ok((value, is_repaired))
     }
 
     /// The member `name` of an object.
@@ -450,6 +468,20 @@ impl<'a> Json<'a> {
         match self {
             Json::Text(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// The first text with U+FFFD at any depth, and the name of the member that has it.
+    pub fn find_repaired(&self) -> Option<(&str, &str)> {
+        self.find_repaired_in("")
+    }
+
+    fn find_repaired_in<'j>(&'j self, name: &'j str) -> Option<(&'j str, &'j str)> {
+        match self {
+            Json::Text(text) => text.contains(char::REPLACEMENT_CHARACTER).then_some((name, text)),
+            Json::Array(elements) => elements.iter().find_map(|element| element.find_repaired_in(name)),
+            Json::Object(members) => members.iter().find_map(|(name, value)| value.find_repaired_in(name)),
+            Json::Null | Json::Boolean(_) | Json::Number(_) => None,
         }
     }
 
@@ -502,6 +534,8 @@ struct TreeReader<'c, 'a> {
     cursor: &'c mut Cursor<'a>,
     /// Values read so far.
     values: usize,
+    /// A text had half of a surrogate pair.
+    is_repaired: bool,
 }
 
 impl<'a> TreeReader<'_, 'a> {
@@ -517,17 +551,16 @@ impl<'a> TreeReader<'_, 'a> {
             Scalar::Null => Json::Null,
             Scalar::Boolean(value) => Json::Boolean(value),
             Scalar::Number(digits) => Json::Number(digits),
-            Scalar::Text(text) => Json::Text(self.resolve(text)?),
+            Scalar::Text(text) => {
+                self.is_repaired |= text.is_repaired();
+                Json::Text(text.resolve())
+            }
             Scalar::Nested if self.cursor.take(b'[') => self.array(depth)?,
             Scalar::Nested => {
                 self.cursor.position += 1;
                 self.object(depth)?
             }
         })
-    }
-
-    fn resolve(&self, text: RawText<'a>) -> Result<Cow<'a, str>, JsonError> {
-        text.resolve().ok_or_else(|| self.cursor.unusable("half of a surrogate pair in a string"))
     }
 
     fn array(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
@@ -553,8 +586,7 @@ impl<'a> TreeReader<'_, 'a> {
             return Ok(Json::Object(members));
         }
         loop {
-            let key = self.cursor.key()?;
-            let key = self.resolve(key)?;
+            let key = self.cursor.key()?.resolve();
             let value = self.value(depth + 1)?;
             if members.len() == MANY_MEMBERS {
                 many.extend(members.iter().map(|(known, _)| known.clone()));
@@ -732,8 +764,20 @@ mod tests {
     }
 
     #[test]
-    fn half_a_surrogate_pair_is_refused() {
-        assert_eq!(reason(r#"["\ud83d"]"#), Some("half of a surrogate pair in a string"));
-        assert_eq!(Json::parse(br#"["\ud83d\ude00"]"#), Ok(Json::Array(vec![Json::Text("😀".into())])));
+    fn half_a_surrogate_pair_becomes_the_replacement_character() {
+        for (text, expected, is_repaired) in [
+            (r"\ud83d\ude00", "😀", false),
+            (r"Sale \ud83d", "Sale \u{fffd}", true),
+            (r"\ude00\ud83d!", "\u{fffd}\u{fffd}!", true),
+            (r"\ud83d\ud83d\ude00", "\u{fffd}😀", true),
+            (r"\ud83d\n", "\u{fffd}\n", true),
+            (r"\ud83dx\\\/", "\u{fffd}x\\/", true),
+            (r"\u00e9\\ud83d", "é\\ud83d", false),
+        ] {
+            let document = format!("[\"{text}\"]");
+            assert_eq!(Json::parse(document.as_bytes()), Ok(Json::Array(vec![Json::Text(expected.into())])), "{text}");
+            let raw = RawText { raw: text, escaped: true };
+            assert_eq!(raw.is_repaired(), is_repaired, "{text}");
+        }
     }
 }

@@ -30,3 +30,4 @@ pub mod secret;
 pub mod settings;
 pub mod store;
 pub mod table;
+pub mod unicode;

@@ -17,6 +17,7 @@ use crate::http::{BearerSource, Body, Failure, HttpClient, Problem, Quota, ReadE
 use crate::json::{Json, JsonError};
 use crate::notice::{Code, Notice, error_chain};
 use crate::table::decode::{Asked, DecodeError, DecodedReport, ReportDecoder, ReportLayout};
+use crate::table::excerpt::excerpt;
 
 /// Largest list of resources read in one response. Entities are read whole; an account has at most thousands, of a few
 /// kilobytes each.
@@ -198,6 +199,8 @@ pub struct ApiNotice {
     pub code: Code,
     /// Criteo's words, or ours.
     pub message: String,
+    /// Table, where it concerns one.
+    pub table: Option<String>,
 }
 
 /// What an operator should know of the calls so far, each notice once; cloning shares them.
@@ -206,7 +209,11 @@ pub struct Notices(Arc<Mutex<BTreeSet<ApiNotice>>>);
 
 impl Notices {
     fn add(&self, code: Code, message: String) {
-        let notice = ApiNotice { code, message };
+        self.add_of(None, code, message);
+    }
+
+    fn add_of(&self, table: Option<&str>, code: Code, message: String) {
+        let notice = ApiNotice { code, message, table: table.map(str::to_owned) };
         let mut notices = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if notices.len() < MAX_NOTICES {
             notices.insert(notice);
@@ -350,6 +357,10 @@ impl CriteoClient {
         self.notices.add(code, message);
     }
 
+    fn note_of(&self, table: Option<&str>, code: Code, message: String) {
+        self.notices.add_of(table, code, message);
+    }
+
     fn request(&self, endpoint: &Endpoint, parent_id: Option<&str>, body: Body, what: String) -> Request {
         let path = match parent_id {
             Some(id) => endpoint.path.replace("{advertiser-id}", id).replace("{ad-set-id}", id),
@@ -409,12 +420,19 @@ impl CriteoClient {
     ) -> Result<ReportAnswer, ReadError> {
         self.note_headers(response.headers());
         let memory = Arc::clone(&self.row_memory).acquire_many_owned(rows).await.map_err(ReadError::fatal)?;
+        let table = decoder.table().to_owned();
         let decoded = decode(response, decoder, cap).await?;
-        self.judge(decoded, report, RowMemory(memory))
+        self.judge(decoded, report, &table, RowMemory(memory))
     }
 
     /// Looks at what came beside the rows.
-    fn judge(&self, decoded: Decoded, endpoint: EndpointId, memory: RowMemory) -> Result<ReportAnswer, ReadError> {
+    fn judge(
+        &self,
+        decoded: Decoded,
+        endpoint: EndpointId,
+        table: &str,
+        memory: RowMemory,
+    ) -> Result<ReportAnswer, ReadError> {
         let mut report = match decoded {
             Decoded::Whole(report) => report,
             Decoded::Capped { rows } => return Ok(ReportAnswer::Capped { rows }),
@@ -439,6 +457,12 @@ impl CriteoClient {
                 Code::UnknownFields,
                 format!("reports carry fields that no table stores: `{}`", fields.join("`, `")),
             );
+        }
+        for (column, text) in &report.repaired {
+            let message = format!(
+                "column `{column}` has text that is not Unicode, first `{text}`; what is no character is stored as U+FFFD"
+            );
+            self.note_of(Some(table), Code::TextNotUnicode, message);
         }
         Ok(if is_capped { ReportAnswer::Capped { rows: report.rows } } else { ReportAnswer::Whole(report, memory) })
     }
@@ -469,7 +493,7 @@ impl CriteoClient {
         if let Pagination::Offset { limit } = self.endpoint(request.endpoint).pagination {
             call.url.set_query(Some(&format!("limit={limit}&offset=0")));
         }
-        let page = self.http.send(&call, |response| self.read_page(response)).await?;
+        let page = self.http.send(&call, |response| self.read_page(request, response)).await?;
         Ok(ListAnswer { pages: vec![page], calls: 1 })
     }
 
@@ -478,7 +502,7 @@ impl CriteoClient {
         let endpoint = self.endpoint(request.endpoint);
         let mut call = self.list_call(request)?;
         let Pagination::Offset { limit } = endpoint.pagination else {
-            let page = self.http.send(&call, |response| self.read_page(response)).await?;
+            let page = self.http.send(&call, |response| self.read_page(request, response)).await?;
             self.learn_consents(request.endpoint, &page);
             return Ok(ListAnswer { pages: vec![page], calls: 1 });
         };
@@ -488,7 +512,7 @@ impl CriteoClient {
         let mut proof = None;
         loop {
             call.url.set_query(Some(&format!("limit={limit}&offset={}", pages.entries)));
-            let page = self.http.send(&call, |response| self.read_page(response)).await?;
+            let page = self.http.send(&call, |response| self.read_page(request, response)).await?;
             let before = pages.last_entries;
             let is_news = pages.take(page, limit).map_err(|error| {
                 FetchError::from(SendError::Body { what: request.what.clone(), source: Box::new(error) })
@@ -525,10 +549,14 @@ impl CriteoClient {
         Arc::clone(all.entry(endpoint).or_default())
     }
 
-    async fn read_page(&self, response: Response) -> Result<Bytes, ReadError> {
+    async fn read_page(&self, request: &ListRequest, response: Response) -> Result<Bytes, ReadError> {
         self.note_headers(response.headers());
-        let body = response.bytes_limited(MAX_LIST_BYTES).await?;
-        let json = Json::parse(&body).map_err(|error| match error {
+        let mut body = response.bytes_limited(MAX_LIST_BYTES).await?;
+        let has_stray_bytes = std::str::from_utf8(&body).is_err();
+        if has_stray_bytes {
+            body = String::from_utf8_lossy(&body).into_owned().into();
+        }
+        let (json, has_half_pairs) = Json::parse_noting_repairs(&body).map_err(|error| match error {
             JsonError::Unusable { .. } => ReadError::fatal(error),
             JsonError::Incomplete | JsonError::Invalid { .. } => ReadError::retry(error),
         })?;
@@ -543,10 +571,26 @@ impl CriteoClient {
             }
         }
         match json.get("data") {
+            Some(data @ (Json::Array(_) | Json::Object(_))) if has_stray_bytes || has_half_pairs => {
+                self.note_repaired(request, data);
+            }
             Some(Json::Array(_) | Json::Object(_)) => {}
             _ => return Err(ReadError::fatal(UnknownList)),
         }
         Ok(body)
+    }
+
+    fn note_repaired(&self, request: &ListRequest, data: &Json<'_>) {
+        for resource in data.as_array().unwrap_or(std::slice::from_ref(data)) {
+            let Some((name, text)) = resource.find_repaired() else { continue };
+            let id = resource.get("id").map(Json::to_string).unwrap_or_default();
+            let message = format!(
+                "{}: `{name}` of resource {id} is not Unicode, `{}`; what is no character is stored as U+FFFD",
+                request.what,
+                excerpt(text)
+            );
+            self.note(Code::TextNotUnicode, message);
+        }
     }
 }
 

@@ -396,6 +396,11 @@ codes! {
         cause: "Some of the requested days have no data yet; they are left out.",
         remedy: "",
     }
+    TextNotUnicode {
+        name: "text_not_unicode", kind: Warning, seen_in: CALLS,
+        cause: "Criteo sent text that is not Unicode, such as a name cut in the middle of an emoji; it is stored with U+FFFD.",
+        remedy: "correct the name in Criteo's interface",
+    }
     SnapshotNotBackfillable {
         name: "snapshot_not_backfillable", kind: Warning, seen_in: PLANS,
         cause: "An entity table is a snapshot of today, which a range of past days does not include.",

@@ -234,7 +234,11 @@ impl Running {
 
     fn finish(self) -> Finished {
         for notice in self.connection.client.notices() {
-            self.run.journal.warn(Notice::new(notice.code, notice.message));
+            let warning = Notice::new(notice.code, notice.message);
+            self.run.journal.warn(match &notice.table {
+                Some(table) => warning.table(table),
+                None => warning,
+            });
         }
         let Entries { tables, mut errors, warnings, resumed_partitions } = self.run.journal.entries();
         let done = tables.values().map(|table| table.partitions).sum::<u64>() + resumed_partitions;

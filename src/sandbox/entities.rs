@@ -454,6 +454,7 @@ pub(super) fn all(world: &World, kind: EntityKind) -> Vec<Value> {
 /// Stand-ins that are replaced in the finished text, because no JSON value can hold what replaces them.
 const NOT_UTF8: &str = "sandbox-not-utf8";
 const DIGITS: &str = "\"sandbox-digits\"";
+const HALF_SURROGATE: &str = "sandbox-half-surrogate";
 
 /// The body of an entity response, spoiled by the faults.
 pub(super) fn body(mut document: Value, faults: &[FaultKind]) -> Vec<u8> {
@@ -469,7 +470,7 @@ pub(super) fn body(mut document: Value, faults: &[FaultKind]) -> Vec<u8> {
         };
         text = text.replacen("\"attributes\":{", &format!("\"attributes\":{{{addition}"), 1);
     }
-    let text = text.replace(DIGITS, &"9".repeat(400));
+    let text = text.replace(DIGITS, &"9".repeat(400)).replace(HALF_SURROGATE, "Sale \\ud83d");
     match text.split_once(NOT_UTF8) {
         Some((before, after)) => [before.as_bytes(), b"caf\xE9 \xFF", after.as_bytes()].concat(),
         None => text.into_bytes(),
@@ -512,6 +513,7 @@ fn spoil_first(attributes: &mut Map<String, Value>, fault: &FaultKind) {
         }
         FaultKind::HugeString(bytes) => drop(attributes.insert(name.to_owned(), json!("x".repeat(*bytes)))),
         FaultKind::InvalidUtf8 => drop(attributes.insert(name.to_owned(), json!(NOT_UTF8))),
+        FaultKind::HalfSurrogate => drop(attributes.insert(name.to_owned(), json!(HALF_SURROGATE))),
         FaultKind::HugeNumber => replace_number(attributes, &json!(DIGITS.trim_matches('"'))),
         FaultKind::BadNumber(text) => replace_number(attributes, &json!(text)),
         _ => {}

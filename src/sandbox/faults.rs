@@ -99,6 +99,8 @@ pub enum FaultKind {
     DeepNesting(usize),
     /// A name with bytes that are not UTF-8.
     InvalidUtf8,
+    /// A name that was cut in the middle of an emoji: an escape for half of a surrogate pair.
+    HalfSurrogate,
     /// A number of four hundred digits.
     HugeNumber,
     /// A name of this many bytes.
@@ -252,7 +254,7 @@ impl FaultKind {
 }
 
 /// Kinds without an argument and their names.
-const PLAIN: [(&str, FaultKind); 24] = [
+const PLAIN: [(&str, FaultKind); 25] = [
     ("http-500", FaultKind::Http500),
     ("http-502-html", FaultKind::Http502Html),
     ("http-403", FaultKind::Http403),
@@ -277,6 +279,7 @@ const PLAIN: [(&str, FaultKind); 24] = [
     ("deprecation-headers", FaultKind::DeprecationHeaders),
     ("duplicate-key", FaultKind::DuplicateKey),
     ("invalid-utf8", FaultKind::InvalidUtf8),
+    ("half-surrogate", FaultKind::HalfSurrogate),
 ];
 
 const ENVELOPES: [(&str, Envelope); 7] = [

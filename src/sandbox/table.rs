@@ -198,6 +198,7 @@ impl Writer<'_> {
                 FaultKind::HugeNumber if first_number => self.raw(&format!("\"{}\"", "9".repeat(400))),
                 FaultKind::BadNumber(text) if first_number => self.string(text),
                 FaultKind::HugeString(bytes) if first_name => self.raw(&format!("\"{}\"", "x".repeat(*bytes))),
+                FaultKind::HalfSurrogate if first_name => self.out.extend_from_slice(b"\"Sale \\ud83d\""),
                 FaultKind::InvalidUtf8 if first_name => self.out.extend_from_slice(b"\"caf\xE9 \xFF\xFE\""),
                 FaultKind::UnknownEnum if first_choice => self.raw("\"Toaster\""),
                 _ => continue,

@@ -21,6 +21,7 @@ use super::time::WireTime;
 use crate::catalog::{Column, ColumnType, DaySource, Origin, Table};
 use crate::dates::DateRange;
 use crate::json::{Cursor, JsonError, RawText, Scalar};
+use crate::unicode::Repair;
 
 /// Largest single row, or other piece of a body that has to be looked at whole.
 pub const MAX_PIECE_BYTES: usize = 1 << 20;
@@ -318,6 +319,8 @@ pub struct DecodedReport {
     pub warnings: Option<Vec<u8>>,
     /// Fields that came unasked and are not stored.
     pub unknown_fields: BTreeSet<String>,
+    /// Columns with text that is not Unicode, each with the first such text as it is stored.
+    pub repaired: BTreeMap<String, String>,
 }
 
 /// A day with at least one row that cannot be stored.
@@ -334,8 +337,11 @@ pub struct UnusableDay {
 pub struct ReportDecoder {
     layout: Arc<ReportLayout>,
     asked: Asked,
+    /// Length of the body so far.
+    bytes: u64,
+    repair: Repair,
     buffer: Vec<u8>,
-    /// Bytes that were consumed before `buffer`.
+    /// Bytes of repaired text that were consumed before `buffer`.
     consumed: u64,
     /// White space before the piece that `buffer` begins with.
     blank: usize,
@@ -356,6 +362,8 @@ impl ReportDecoder {
         Self {
             layout,
             asked,
+            bytes: 0,
+            repair: Repair::default(),
             buffer: Vec::new(),
             consumed: 0,
             blank: 0,
@@ -373,9 +381,22 @@ impl ReportDecoder {
         self.sink.count()
     }
 
+    /// The table that the rows are of.
+    pub fn table(&self) -> &str {
+        &self.layout.table
+    }
+
     /// Takes the next piece of the body.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
-        let mut rest = chunk;
+        self.bytes += chunk.len() as u64;
+        let text = self.repair.feed(chunk);
+        self.sink.notes.is_watching |= self.repair.is_repaired();
+        self.feed_text(&text)
+    }
+
+    /// Takes the next piece of the body, which is UTF-8 up to its last whole character.
+    fn feed_text(&mut self, text: &[u8]) -> Result<(), DecodeError> {
+        let mut rest = text;
         while !self.buffer.is_empty() && !rest.is_empty() {
             rest = self.complete_buffer(rest)?;
         }
@@ -421,10 +442,13 @@ impl ReportDecoder {
 
     /// The body has ended.
     pub fn finish(mut self) -> Result<DecodedReport, DecodeError> {
-        let bytes = self.consumed + self.buffer.len() as u64;
+        let bytes = self.bytes;
+        let last = self.repair.finish();
+        self.sink.notes.is_watching |= self.repair.is_repaired();
+        self.feed_text(last)?;
         // What waited for more, and a body of nothing but a number or a word, can be judged now.
         self.look_again_at = 0;
-        self.feed(b" ")?;
+        self.feed_text(b" ")?;
         self.weigh()?;
         if !self.envelope.is_finished() {
             return Err(DecodeError::Cut { bytes });
@@ -436,8 +460,8 @@ impl ReportDecoder {
         for day in sink.unusable_days.keys() {
             partitions.remove(*day);
         }
-        let (unusable_days, unknown_fields) = (sink.unusable_days, keys.unknown);
-        Ok(DecodedReport { partitions, unusable_days, rows, bytes, errors, warnings, unknown_fields })
+        let (unusable_days, unknown_fields, repaired) = (sink.unusable_days, keys.unknown, sink.notes.repaired);
+        Ok(DecodedReport { partitions, unusable_days, rows, bytes, errors, warnings, unknown_fields, repaired })
     }
 
     fn weigh(&self) -> Result<(), DecodeError> {
@@ -593,7 +617,7 @@ impl KeyPrediction {
         {
             return Ok(expected.field);
         }
-        let name = key.resolve().ok_or_else(|| cursor.unusable("half of a surrogate pair in a key"))?;
+        let name = key.resolve();
         let field = layout.by_name.get(&name.to_ascii_lowercase()).map_or(Key::Unknown, |&field| Key::Field(field));
         if field == Key::Unknown && self.unknown.len() < MAX_UNKNOWN_FIELDS {
             self.unknown.insert(excerpt(&name));
@@ -639,11 +663,29 @@ struct Sink {
     /// How the row before spelled its day, and which that is: nearly always the next row's too.
     last_day: Option<(String, NaiveDate)>,
     unusable_days: BTreeMap<NaiveDate, UnusableDay>,
+    notes: TextNotes,
+}
+
+/// Texts that are not as Criteo sent them.
+#[derive(Debug, Default)]
+struct TextNotes {
+    /// Bytes of the body were replaced, so that every U+FFFD is worth a note.
+    is_watching: bool,
+    repaired: BTreeMap<String, String>,
+}
+
+impl TextNotes {
+    fn note(&mut self, column: &Column, text: &str) {
+        if !self.repaired.contains_key(&column.name) {
+            self.repaired.insert(column.name.clone(), excerpt(text));
+        }
+    }
 }
 
 impl Sink {
     fn new(layout: &ReportLayout) -> Self {
-        Self { rows: layout.empty_rows(), last_day: None, unusable_days: BTreeMap::new() }
+        let (rows, notes) = (layout.empty_rows(), TextNotes::default());
+        Self { rows, last_day: None, unusable_days: BTreeMap::new(), notes }
     }
 
     fn count(&self) -> u64 {
@@ -659,7 +701,7 @@ impl Sink {
             Err(error) => return Err(misfit.unwrap_or(error)),
         };
         for (index, (column, filler)) in layout.columns.iter().enumerate() {
-            if let Err(error) = row.store(&mut self.rows, index, column, *filler, day) {
+            if let Err(error) = row.store(&mut self.rows, &mut self.notes, index, (column, *filler), day) {
                 // The row is counted, since it may be the one at the cap, and dropped with its day.
                 let _is_always_stored = self.rows.push_value(index, Value::Null);
                 misfit.get_or_insert(error);
@@ -738,18 +780,17 @@ impl RowContext<'_, '_> {
     fn wire_time(&self, field: usize) -> Result<WireTime, DecodeError> {
         let text = match self.cells[field] {
             Some(Scalar::Text(text)) => text.resolve(),
-            _ => None,
+            _ => "".into(),
         };
-        let text = text.unwrap_or_default();
         WireTime::parse(&text).ok_or_else(|| self.misfit(&self.layout.fields[field], &text, "not a date"))
     }
 
     fn store(
         &self,
         rows: &mut Rows,
+        notes: &mut TextNotes,
         index: usize,
-        column: &Column,
-        filler: Filler,
+        (column, filler): (&Column, Filler),
         day: NaiveDate,
     ) -> Result<(), DecodeError> {
         let cell = match filler {
@@ -765,6 +806,9 @@ impl RowContext<'_, '_> {
                 Err(self.misfit(&column.name, raw, &format!("longer than {MAX_TEXT_BYTES} bytes")))
             }
             Some(Scalar::Text(RawText { raw, escaped: false })) if !raw.is_empty() => {
+                if notes.is_watching && raw.contains(char::REPLACEMENT_CHARACTER) {
+                    notes.note(column, raw);
+                }
                 if store_plain(rows, index, &column.column_type, raw) {
                     return Ok(());
                 }
@@ -773,8 +817,10 @@ impl RowContext<'_, '_> {
             }
             Some(Scalar::Text(text)) if !text.raw.is_empty() => {
                 let resolved = text.resolve();
-                let text = resolved.ok_or_else(|| self.misfit(&column.name, text.raw, "not Unicode text"))?;
-                let value = self.text_value(column, &text)?;
+                if text.is_repaired() || (notes.is_watching && resolved.contains(char::REPLACEMENT_CHARACTER)) {
+                    notes.note(column, &resolved);
+                }
+                let value = self.text_value(column, &resolved)?;
                 self.put(rows, index, column, value)
             }
             Some(Scalar::Number(digits)) => self.store_number(rows, index, column, digits),

@@ -4,8 +4,6 @@
 //! `Rows` and `Total` in either order, a bare array of rows, `data[].attributes.rows`, and `data[].attributes` being
 //! the row itself. Anything else is an error, never "no rows". An object may carry `errors` and `warnings`.
 
-use std::borrow::Cow;
-
 use super::excerpt::excerpt;
 use crate::json::{BYTE_ORDER_MARK, Cursor, JsonError};
 
@@ -204,8 +202,8 @@ impl Envelope {
             return self.pop();
         }
         let key = cursor.key()?;
-        // Spelt with escapes it is the same key; half of a surrogate pair is in none that matters.
-        let key = key.resolve().unwrap_or(Cow::Borrowed(key.raw));
+        // Spelt with escapes it is the same key.
+        let key = key.resolve();
         let is = |name: &str| key.eq_ignore_ascii_case(name);
         let next = cursor.peek_token()?;
         match frame {

@@ -3,7 +3,7 @@
 use crate::redaction::redact;
 
 /// The start of a text, short enough for a message, on one line, without a secret or anything a terminal would obey.
-pub(super) fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     const LIMIT: usize = 80;
     let text = redact(text);
     let visible = text.trim_start_matches('\u{feff}').trim().chars().take(LIMIT);

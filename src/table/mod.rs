@@ -6,7 +6,7 @@ pub mod columns;
 pub mod decode;
 pub mod entity;
 mod envelope;
-mod excerpt;
+pub(crate) mod excerpt;
 pub mod footer;
 mod integers;
 pub mod numeric;

@@ -6,7 +6,7 @@ use crate::support::account::{Account, small, tiny};
 use crate::support::cells::Row;
 use crate::support::scripted::{ADVERTISER, Reply, Scripted};
 use crate::support::truth::{Asked, contract};
-use crate::support::{day, days, files, program};
+use crate::support::{TODAY, day, days, files, program};
 
 /// Every envelope that API clients have met.
 const ENVELOPES: [&str; 6] =
@@ -152,6 +152,33 @@ fn fields_that_criteo_adds_are_reported_and_harm_nothing() {
 }
 
 #[test]
+fn text_that_is_not_unicode_is_stored_with_replacement_characters_and_reported() {
+    for (fault, text) in [("half-surrogate", "Sale \u{fffd}"), ("invalid-utf8", "caf\u{fffd} \u{fffd}")] {
+        let account = Account::with_faults([fault]);
+        let line = "pull --tables ad_statistics_daily,transactions,advertisers,campaigns,creatives";
+        let document = account.run(line).expect(0);
+        let warnings = document["warnings"].as_array().expect("a list");
+        assert!(warnings.iter().all(|warning| warning["code"] == json!("text_not_unicode")), "{fault}: {warnings:?}");
+        let said = program::messages(&document, "warnings");
+        for (table, date, named) in [
+            ("ad_statistics_daily", "2026-11-09", "advertiser_name"),
+            ("transactions", "2026-11-09", "advertiser_name"),
+            ("advertisers", TODAY, "advertiserName"),
+            ("campaigns", TODAY, "resource"),
+            ("creatives", TODAY, "resource"),
+        ] {
+            let stored: String = days("2026-10-11", date)
+                .iter()
+                .filter(|date| files::path(&account.output(), table, **date).exists())
+                .map(|date| format!("{:?}", files::read(&account.output(), table, *date).rows))
+                .collect();
+            assert!(stored.contains(text), "{fault}: `{text}` is not in {table}");
+            assert!(said.contains(named), "{fault}: `{named}` is not in {said}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_report_is_an_error_and_no_file() {
     for (fault, reason) in [
         ("envelope(columns)", "unknown shape"),
@@ -161,7 +188,6 @@ fn what_is_no_report_is_an_error_and_no_file() {
         ("duplicate-key", "twice"),
         ("bad-number(1,5)", "not a number"),
         ("huge-number", "too large"),
-        ("invalid-utf8", ""),
         ("huge-string(3000000)", "larger than"),
         ("ok-with-errors", "The report could not be generated"),
     ] {

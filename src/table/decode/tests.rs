@@ -186,7 +186,6 @@ fn decoder() -> ReportDecoder {
 fn what_is_json_but_unusable_is_refused_at_once() {
     for body in [
         format!("[{}]", ROW.replace("\"Clicks\":\"35\"", "\"Clicks\":\"35\",\"clicks\":\"36\"")),
-        format!("[{}]", ROW.replace("\"Clicks\":\"35\"", "\"\\ud800\":\"35\"")),
         format!(r#"{{"data":[{{"attributes":{ROW},"attributes":{ROW}}}]}}"#),
     ] {
         let error = decode(&body).unwrap_err();
@@ -196,8 +195,24 @@ fn what_is_json_but_unusable_is_refused_at_once() {
         let error = decode(twice).unwrap_err();
         assert!(error.to_string().contains("beside another list of rows") && !error.is_retryable(), "{error}");
     }
-    let error = misfit(&format!("[{}]", ROW.replace("A \\\"B", "\\udc00")));
-    assert!(matches!(error, DecodeError::Value { row: 1, .. }), "{error}");
+}
+
+#[test]
+fn text_that_is_not_unicode_is_kept_and_noted_with_its_column() {
+    let half = format!("[{}]", ROW.replace("A \\\"B", "A \\udc00"));
+    let stray = ROW.replace("A \\\"B", "A ?").into_bytes();
+    let stray: Vec<u8> = stray.into_iter().map(|byte| if byte == b'?' { 0xFF } else { byte }).collect();
+    for body in [half.into_bytes(), [b"[".as_slice(), &stray, b"]"].concat()] {
+        for size in [1, 7, body.len()] {
+            let mut decoder = decoder();
+            body.chunks(size).for_each(|chunk| decoder.feed(chunk).unwrap());
+            let report = decoder.finish().unwrap();
+            assert_eq!((report.rows, report.bytes), (1, body.len() as u64));
+            let noted: Vec<_> = report.repaired.iter().collect();
+            assert!(matches!(noted.as_slice(), [(_, text)] if text.starts_with("A \u{fffd}")), "{noted:?}");
+        }
+    }
+    assert!(decode(&format!("[{}]", ROW.replace("A ", "\u{fffd} "))).unwrap().repaired.is_empty(), "as Criteo has it");
 }
 
 #[test]
