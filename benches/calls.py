@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How many calls the job takes, with Criteo's own row caps, against the sandbox.
 
-    cargo build --release --locked
+    cargo build --release --locked --features test-hooks
     python3 benches/calls.py [--program target/release/criteo-source]
 
 Prints one line for each situation: rows, report calls, the least that the row cap allows, calls whose answers were cut at

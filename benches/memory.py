@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Memory of a long backfill over time, against the simulated API.
 
-    cargo build --release --locked
+    cargo build --release --locked --features test-hooks
     python3 benches/memory.py [--days 730] [--advertisers 20]
 
 Starts `criteo-source sandbox`, runs `criteo-source backfill` of daily ad statistics against it, reads the resident memory

@@ -27,7 +27,12 @@ struct Inner {
 impl Clock {
     /// The system's clock; [`Clock::sleep`] really sleeps.
     pub fn system() -> Self {
-        Self::new(Utc::now(), false)
+        Self::starting_at(Utc::now())
+    }
+
+    /// A clock that starts at `now` and runs as the system's does; [`Clock::sleep`] really sleeps.
+    pub fn starting_at(now: DateTime<Utc>) -> Self {
+        Self::new(now, false)
     }
 
     /// A clock that starts at `now` and jumps ahead instead of sleeping: for tests of the whole program.

@@ -1,5 +1,7 @@
 //! `demo`: the whole job against the built-in sandbox, without account, network or configuration.
 
+use chrono::NaiveTime;
+
 use crate::cli::{Format, GlobalOptions};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -15,6 +17,8 @@ use super::{Ended, print_text, pull};
 const OUTPUT: &str = "./criteo-demo";
 /// The demo's sandbox allows more calls a minute than Criteo, so that nobody has to wait for a look.
 const CALLS_PER_MINUTE: u32 = 6000;
+/// Time of day of a simulated today.
+const NOON: NaiveTime = NaiveTime::from_hms_opt(12, 0, 0).expect("noon exists");
 
 /// Starts a sandbox, pulls from it, prints what to try next.
 pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
@@ -23,11 +27,14 @@ pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
         default_calls_per_minute: CALLS_PER_MINUTE,
         ..SandboxOptions::default()
     };
+    let mut now = Environment::of_process().now()?;
     if let Some(as_of) = global.as_of {
-        options.today = as_of;
+        // The simulated account has no other clock than ours.
+        now = as_of.and_time(NOON).and_utc();
     }
+    options.today = now.date_naive();
     let (client_id, client_secret) = (options.client_id.clone(), options.client_secret.clone());
-    let sandbox = Sandbox::start(options, Clock::system()).await.map_err(Error::unexpected)?;
+    let sandbox = Sandbox::start(options, Clock::starting_at(now)).await.map_err(Error::unexpected)?;
     let mut flags = global.overrides();
     let output = flags.output.get_or_insert_with(|| OUTPUT.to_owned()).clone();
     let environment = Environment::from_pairs([
@@ -35,7 +42,7 @@ pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
         (environment::CLIENT_ID, client_id),
         (environment::CLIENT_SECRET, client_secret),
     ]);
-    let session = Session::resolve(&flags, &environment, None)?;
+    let session = Session::resolve(&flags, &environment, None, now)?;
     let ended = pull::launch(Job { command: "demo", scope: Scope::Pull, strict: false }, session, global, run_id).await;
     sandbox.stop().await;
     if global.format != Format::Json && matches!(ended, Ok(Ended { exit_code: 0 })) {

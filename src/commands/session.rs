@@ -25,21 +25,22 @@ impl Session {
     /// From flags, the process's environment and the configuration file.
     pub fn load(global: &GlobalOptions) -> Result<Self, Error> {
         let file = read_file(global.config.as_deref())?;
-        Self::resolve(&global.overrides(), &Environment::of_process(), file.as_ref())
+        let environment = Environment::of_process();
+        Self::resolve(&global.overrides(), &environment, file.as_ref(), environment.now()?)
     }
 
-    /// From the parts; `demo` has an environment of its own.
+    /// From the parts; `demo` has an environment of its own, and may take another day as today.
     pub fn resolve(
         flags: &Overrides,
         environment: &Environment,
         file: Option<&ConfigurationFile>,
+        now: DateTime<Utc>,
     ) -> Result<Self, Error> {
-        let now: DateTime<Utc> = Utc::now();
         let known: Vec<&str> = Catalog::get().tables().collect();
         let resolved = Settings::resolve(flags, environment, file, &known, now);
         let (settings, warnings) = resolved?;
         let warnings = warnings.into_iter().map(|warning| Notice::new(warning.code, warning.message)).collect();
-        let clock = if settings.skip_waits { Clock::skipping(now) } else { Clock::system() };
+        let clock = if settings.skip_waits { Clock::skipping(now) } else { Clock::starting_at(now) };
         Ok(Self { settings, warnings, clock })
     }
 

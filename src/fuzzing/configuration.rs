@@ -39,8 +39,7 @@ pub fn configuration(bytes: &[u8]) {
 }
 
 fn check_tables(file: &ConfigurationFile) {
-    let session = Session::resolve(&Overrides::default(), &Environment::default(), Some(file));
-    // The one thing that depends on the day it is read is which days are due.
+    let session = Session::resolve(&Overrides::default(), &Environment::default(), Some(file), DateTime::UNIX_EPOCH);
     let Ok(mut session) = session else { return };
     let tables = match session.all_tables() {
         Ok(tables) => tables,

@@ -192,10 +192,17 @@ impl Gateway {
             return self.consent(exchange);
         }
         let number = self.record(exchange);
-        let reply = self.answer(exchange, number);
+        let mut reply = self.answer(exchange, number);
+        reply.headers.push(("date", self.date()));
         let status = if reply.delivery == Delivery::Never { 0 } else { reply.status };
         lock(&self.calls)[number].status = status;
         reply
+    }
+
+    /// The `Date` header: the clock, moved along when the sandbox's today is.
+    fn date(&self) -> String {
+        let now = self.clock.now() + (self.today() - self.options.today);
+        now.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
     fn record(&self, exchange: &Exchange) -> usize {

@@ -8,9 +8,11 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
+
 use crate::notice::Code;
 
-use super::problem::{Located, Origin, Problem, Warning};
+use super::problem::{Invalid, Located, Origin, Problem, Problems, Warning};
 use super::suggest::nearest;
 
 /// One documented variable.
@@ -56,6 +58,10 @@ pub const TEST_SKIP_WAITS: &str = "CRITEO_SOURCE_TEST_SKIP_WAITS";
 pub const TEST_ROW_CAPS: &str = "CRITEO_SOURCE_TEST_ROW_CAPS";
 /// `CRITEO_SOURCE_TEST_TIMEOUT_MILLIS`
 pub const TEST_TIMEOUT_MILLIS: &str = "CRITEO_SOURCE_TEST_TIMEOUT_MILLIS";
+/// `CRITEO_SOURCE_TEST_NOW`
+pub const TEST_NOW: &str = "CRITEO_SOURCE_TEST_NOW";
+/// Whether this build reads the variables for tests. A released program does not: none of them can change what it does.
+const READS_TEST_HOOKS: bool = cfg!(any(debug_assertions, feature = "test-hooks"));
 
 /// All of them, in the order of the reference page.
 pub const VARIABLES: &[Variable] = &[
@@ -89,6 +95,12 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: TEST_TIMEOUT_MILLIS,
         description: "for tests only: milliseconds after which a silent server counts as gone, instead of minutes",
+        secret: false,
+        for_tests: true,
+    },
+    Variable {
+        name: TEST_NOW,
+        description: "for tests only: what the wall clock says when the program starts, as in `2026-11-10T12:00:00Z`",
         secret: false,
         for_tests: true,
     },
@@ -126,8 +138,17 @@ const OF_THE_SYSTEM: &[&str] = &[
 ];
 
 /// A snapshot of the variables that start with `CRITEO_`, and of a few of the system's.
-#[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, OsString>);
+#[derive(Clone)]
+pub struct Environment {
+    variables: BTreeMap<String, OsString>,
+    reads_test_hooks: bool,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self { variables: BTreeMap::new(), reads_test_hooks: READS_TEST_HOOKS }
+    }
+}
 
 impl Environment {
     /// The variables of this process, now.
@@ -142,12 +163,32 @@ impl Environment {
             let is_wanted = name.starts_with("CRITEO_") || OF_THE_SYSTEM.contains(&name.as_str());
             is_wanted.then(|| (name, value.into()))
         });
-        Self(ours.collect())
+        Self { variables: ours.collect(), ..Self::default() }
+    }
+
+    /// What the wall clock says: the system's, or in a test the one that the test names.
+    ///
+    /// # Errors
+    ///
+    /// A text that is no instant.
+    pub fn now(&self) -> Result<DateTime<Utc>, Problems> {
+        let mut problems = Vec::new();
+        let Some(given) = self.text(TEST_NOW, &mut problems) else {
+            return if problems.is_empty() { Ok(Utc::now()) } else { Err(Problems(problems)) };
+        };
+        DateTime::parse_from_rfc3339(&given.value).map(|now| now.to_utc()).map_err(|_| {
+            let invalid = Invalid::new("not an instant", "write it as in `2026-11-10T12:00:00Z`, or unset it");
+            Problems::from(invalid.at(given.origin))
+        })
+    }
+
+    fn is_ignored(&self, name: &str) -> bool {
+        !self.reads_test_hooks && VARIABLES.iter().any(|variable| variable.for_tests && variable.name == name)
     }
 
     /// The trimmed text of a variable; `None` when unset or empty, and a problem when it is not Unicode.
     pub(super) fn text(&self, name: &'static str, problems: &mut Vec<Problem>) -> Option<Located<String>> {
-        let value = self.0.get(name)?;
+        let value = self.variables.get(name).filter(|_| !self.is_ignored(name))?;
         let Some(text) = value.to_str() else {
             problems.push(Problem {
                 code: Code::InvalidValue,
@@ -164,7 +205,7 @@ impl Environment {
     /// The value of a variable of the system; `None` when unset or empty.
     pub fn of_the_system(&self, name: &str) -> Option<&OsStr> {
         debug_assert!(OF_THE_SYSTEM.contains(&name), "{name} is not in the snapshot");
-        self.0.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty())
+        self.variables.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
     /// The folder for what must outlive a run but is no output: `$XDG_STATE_HOME/criteo-source` or
@@ -178,25 +219,31 @@ impl Environment {
         base.map(|base| base.join("criteo-source"))
     }
 
-    /// Variables that look like a misspelling of one of ours: they are not read, and someone believes they are.
-    pub(super) fn misspelt(&self) -> Vec<Warning> {
-        let known = || VARIABLES.iter().map(|variable| variable.name);
-        self.0
+    /// Variables that are not read although someone may believe they are: misspelt ones of ours, and those for tests in a
+    /// released program.
+    pub(super) fn not_read(&self) -> Vec<Warning> {
+        let known = || VARIABLES.iter().map(|variable| variable.name).filter(|name| !self.is_ignored(name));
+        let message = |name: &String| {
+            if self.is_ignored(name) {
+                return Some(format!(
+                    "variable `{name}` is for tests, and this program is not built for tests: unset it"
+                ));
+            }
+            let meant = nearest(name, known())?;
+            Some(format!("variable `{name}` is not read; did you mean `{meant}`?"))
+        };
+        let unknown = self
+            .variables
             .keys()
-            .filter(|name| name.starts_with("CRITEO_") && !known().any(|known| known == name.as_str()))
-            .filter_map(|name| {
-                let meant = nearest(name, known())?;
-                let message = format!("variable `{name}` is not read; did you mean `{meant}`?");
-                Some(Warning { code: Code::UnknownVariable, message })
-            })
-            .collect()
+            .filter(|name| name.starts_with("CRITEO_") && !known().any(|known| known == name.as_str()));
+        unknown.filter_map(message).map(|message| Warning { code: Code::UnknownVariable, message }).collect()
     }
 }
 
 impl fmt::Debug for Environment {
     /// Names only: some of the values are secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 
@@ -216,7 +263,7 @@ mod tests {
     #[test]
     fn a_misspelt_variable_is_pointed_out_and_a_foreign_one_is_not() {
         let environment = Environment::from_pairs([("CRITEO_CURENCY", "EUR"), ("CRITEO_RETAIL_MEDIA_HOME", "x")]);
-        let warnings = environment.misspelt();
+        let warnings = environment.not_read();
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].message.contains("did you mean `CRITEO_CURRENCY`?"));
     }
@@ -234,6 +281,25 @@ mod tests {
             assert_eq!(folder(&[("XDG_STATE_HOME", ""), ("HOME", "/h")]), path("/h/.local/state/criteo-source"));
         }
         assert_eq!(folder(&[]), None);
+    }
+
+    #[test]
+    fn a_released_program_reads_no_variable_for_tests_and_says_so() {
+        let hooks = VARIABLES.iter().filter(|variable| variable.for_tests).map(|variable| variable.name);
+        let mut environment = Environment::from_pairs(hooks.clone().map(|name| (name, "1")));
+        environment.reads_test_hooks = false;
+        for name in hooks.clone() {
+            assert_eq!(environment.text(name, &mut Vec::new()), None, "{name}");
+        }
+        assert!(environment.now().unwrap() > DateTime::UNIX_EPOCH);
+        assert_eq!(environment.not_read().len(), hooks.count());
+    }
+
+    #[test]
+    fn a_test_says_what_the_wall_clock_says() {
+        let now = |text: &str| Environment::from_pairs([(TEST_NOW, text)]).now();
+        assert_eq!(now("2026-11-10T14:00:00+02:00").unwrap().to_rfc3339(), "2026-11-10T12:00:00+00:00");
+        assert!(now("yesterday").unwrap_err().to_string().contains(TEST_NOW));
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Settings {
         let raw = file.map(|file| RawConfiguration::parse(file, &mut problems)).unwrap_or_default();
         let settings = Resolver { flags, environment, raw: &raw, problems: &mut problems }.settings(known_tables, now);
         if problems.is_empty() {
-            let mut warnings = environment.misspelt();
+            let mut warnings = environment.not_read();
             warnings.extend(settings.warnings(now));
             Ok((settings, warnings))
         } else {

@@ -55,7 +55,8 @@ impl Bench {
             (environment::CLIENT_SECRET, self.secret.clone()),
         ]);
         let file = ConfigurationFile { path: "criteo-source.toml".into(), text: self.configuration.clone() };
-        let mut session = Session::resolve(&self.flags, &environment, Some(&file)).expect("a configuration");
+        let mut session =
+            Session::resolve(&self.flags, &environment, Some(&file), chrono::Utc::now()).expect("a configuration");
         session.clock = Clock::skipping(self.now);
         // Settings compare the simulated day with the machine's own.
         session.warnings.retain(|warning| warning.code != Code::AsOfInFuture);
@@ -298,7 +299,7 @@ async fn missing_credentials_are_exit_2_with_the_variables_to_set() {
 
 fn without_credentials(bench: &Bench) -> crate::settings::Settings {
     let environment = Environment::from_pairs([(environment::API_URL, bench.sandbox.url())]);
-    Session::resolve(&bench.flags, &environment, None).expect("a configuration").settings
+    Session::resolve(&bench.flags, &environment, None, chrono::Utc::now()).expect("a configuration").settings
 }
 
 #[tokio::test]

@@ -191,7 +191,8 @@ mod tests {
             ..Overrides::default()
         };
         let mut session =
-            super::super::Session::resolve(&flags, &Environment::from_pairs([("", "")]), None).expect("valid");
+            super::super::Session::resolve(&flags, &Environment::from_pairs([("", "")]), None, chrono::Utc::now())
+                .expect("valid");
         session.settings.start_date = "2026-10-18".parse().expect("a date");
         let tables = session.all_tables().expect("resolved");
         let mut coverage = Coverage::of(&session.settings, &tables, ledger);

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::program::{Ended, Program};
-use super::{TODAY, day};
+use super::{TODAY, day, noon};
 
 /// Serves all sandboxes; the tests themselves are plain threads.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -59,7 +59,9 @@ impl Account {
     /// Opens an account.
     pub(crate) fn open(options: SandboxOptions) -> Self {
         let (client_id, client_secret) = (options.client_id.clone(), options.client_secret.clone());
-        let sandbox = RUNTIME.block_on(Sandbox::start(options, Clock::system())).expect("a sandbox starts");
+        let today = options.today;
+        let sandbox =
+            RUNTIME.block_on(Sandbox::start(options, Clock::starting_at(noon(today)))).expect("a sandbox starts");
         let folder = tempfile::tempdir().expect("a scratch folder");
         Self { sandbox, folder, client_id, client_secret }
     }
@@ -98,10 +100,12 @@ impl Account {
             .words(line)
     }
 
-    /// The program as a job would start it.
+    /// The program as a job would start it, on the day of its `--as-of`, which is [`TODAY`] unless the line has another.
     pub(crate) fn job(&self, line: &str) -> Program {
-        let as_of = if line.contains("--as-of") { String::new() } else { format!(" --as-of {TODAY}") };
-        self.program(&format!("{line}{as_of} --format json --output")).word(self.output())
+        let today = line.split_once("--as-of ").and_then(|(_, rest)| rest.split_whitespace().next());
+        let as_of = if today.is_some() { String::new() } else { format!(" --as-of {TODAY}") };
+        let program = self.program(&format!("{line}{as_of} --format json --output")).word(self.output());
+        program.on(today.unwrap_or(TODAY))
     }
 
     /// Runs a job; what it printed and wrote shows no secret.

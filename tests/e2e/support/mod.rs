@@ -12,7 +12,7 @@ pub(crate) mod raw;
 pub(crate) mod scripted;
 pub(crate) mod truth;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 /// The day that every simulated account takes as today.
 pub(crate) const TODAY: &str = "2026-11-10";
@@ -20,6 +20,11 @@ pub(crate) const TODAY: &str = "2026-11-10";
 /// A date written in a test.
 pub(crate) fn day(text: &str) -> NaiveDate {
     text.parse().expect("a date written in a test is valid")
+}
+
+/// Noon of a day.
+pub(crate) fn noon(date: NaiveDate) -> DateTime<Utc> {
+    date.and_time(NaiveTime::from_hms_opt(12, 0, 0).expect("noon exists")).and_utc()
 }
 
 /// Both ends included.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use serde_json::Value;
 
-use super::days;
+use super::{TODAY, day, days, noon};
 
 /// How long a run may take before it counts as hung; far beyond what any test needs.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -40,7 +40,13 @@ impl Program {
     /// In `folder`, with nothing in its environment but what tests need.
     pub(crate) fn at(folder: &Path) -> Self {
         let environment = BTreeMap::from([("CRITEO_SOURCE_TEST_SKIP_WAITS".to_owned(), OsString::from("1"))]);
-        Self { folder: folder.to_owned(), arguments: Vec::new(), environment, largest_file: None }
+        let program = Self { folder: folder.to_owned(), arguments: Vec::new(), environment, largest_file: None };
+        program.on(TODAY)
+    }
+
+    /// With a wall clock that says noon of this day.
+    pub(crate) fn on(self, date: &str) -> Self {
+        self.variable("CRITEO_SOURCE_TEST_NOW", noon(day(date)).to_rfc3339())
     }
 
     /// With the words of `line`.
