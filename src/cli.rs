@@ -155,6 +155,18 @@ pub enum Command {
     /// Asks Criteo for one day of each enabled report of one advertiser, and writes no data. Nothing is wrong: exit 0.
     Check,
 
+    /// Sign in with a browser, for an app of the kind Authorization Code; its refresh token is stored for later runs
+    ///
+    /// Prints the link of the consent page alone on a line of stderr, opens it where a browser is plausible, and waits for the
+    /// answer. The redirect URI must be registered for the app.
+    #[command(
+        after_help = "Examples:\n  criteo-source login\n  criteo-source login --paste --redirect-uri https://example.com/callback\n  criteo-source login --status"
+    )]
+    Login(LoginArguments),
+
+    /// Forget the refresh token that `login` stored; the consent itself is withdrawn at Criteo
+    Logout,
+
     /// Show what `pull` (or `backfill`) would do: windows, calls, minutes; calls only `advertisers/me`
     Plan(PlanArguments),
 
@@ -202,6 +214,8 @@ impl Command {
             Self::Demo => "demo",
             Self::Init => "init",
             Self::Check => "check",
+            Self::Login(_) => "login",
+            Self::Logout => "logout",
             Self::Plan(_) => "plan",
             Self::Pull(_) => "pull",
             Self::Backfill(_) => "backfill",
@@ -220,6 +234,35 @@ impl Command {
             _ => None,
         }
     }
+}
+
+/// Arguments of `login`.
+#[derive(Clone, Debug, Args)]
+pub struct LoginArguments {
+    /// Show which app has signed in, since when, until when, and where its refresh token is (exit 3 if none has)
+    #[arg(long, conflicts_with_all = ["redirect_uri", "no_pkce", "no_browser", "paste", "timeout"])]
+    pub status: bool,
+
+    /// Where the consent page sends the browser, in exactly the spelling that is registered for the app
+    #[arg(long, value_name = "URI", default_value = "http://localhost:3000/criteo-auth/callback")]
+    pub redirect_uri: String,
+
+    /// Paste the address that the browser is sent to (or the code in it) by hand: for https redirect URIs, and without a
+    /// connection back to this machine
+    #[arg(long)]
+    pub paste: bool,
+
+    /// Do not open a browser; the link is printed in any case
+    #[arg(long)]
+    pub no_browser: bool,
+
+    /// Send no proof key (PKCE, RFC 7636), for apps that refuse it
+    #[arg(long)]
+    pub no_pkce: bool,
+
+    /// Minutes to wait for the answer
+    #[arg(long, value_name = "MINUTES", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub timeout: u32,
 }
 
 /// Arguments of `plan`.

@@ -130,6 +130,8 @@ impl TokenEndpoint {
             // A body cut short, or a gateway's page, is no verdict on the credentials. Nothing of it is quoted.
             match serde_json::from_slice::<IgnoredAny>(without_mark(&body)) {
                 Ok(_) => Ok(body),
+                // A code is used up by now; asking again would only hide what came.
+                Err(_) if matches!(grant, Grant::AuthorizationCode { .. }) => Err(ReadError::fatal(NotJson)),
                 Err(_) => Err(ReadError::retry(NotJson)),
             }
         });
@@ -141,6 +143,11 @@ impl TokenEndpoint {
         &self.credentials.client_id
     }
 
+    /// Calls made so far with this endpoint's quota.
+    pub fn calls(&self) -> u64 {
+        self.quota.calls()
+    }
+
     /// The client that calls are made with.
     pub(super) fn client(&self) -> &HttpClient {
         &self.client
@@ -148,7 +155,7 @@ impl TokenEndpoint {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("it is not JSON")]
+#[error("it is not JSON, so it comes from a proxy or another server in between")]
 struct NotJson;
 
 /// A token as issued.

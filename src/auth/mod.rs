@@ -1,9 +1,10 @@
 //! Access tokens: getting them from an OAuth token endpoint, keeping them fresh, keeping their secrets secret.
 //!
-//! Two grants serve requests, client credentials and refresh token; the authorization code of a login is exchanged
-//! here too. This module opens no browser, stores nothing but refresh tokens, and sends through `http` like everything
+//! Two grants serve requests, client credentials and refresh token; the authorization code of a login is asked for and
+//! exchanged here too. This module opens no browser, stores nothing but refresh tokens, and sends through `http` like everything
 //! else. Rights are not its business: they belong to the application and to the advertisers that consented.
 
+mod consent;
 mod credentials_file;
 mod error;
 mod exchange;
@@ -13,6 +14,7 @@ mod refresh;
 mod refresh_store;
 mod token;
 
+pub use consent::{ConsentRequest, NoChance, RedirectError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use credentials_file::parse as parse_credentials;
 pub use credentials_file::{CredentialsFileError, read_credentials_file};

@@ -123,6 +123,11 @@ struct Content {
 }
 
 impl LoginFile {
+    /// The app's key that it belongs to.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -5,6 +5,8 @@ pub mod completions;
 pub mod demo;
 mod failure;
 pub mod init;
+pub mod login;
+pub mod logout;
 mod output;
 mod panics;
 pub mod plan;
@@ -99,6 +101,8 @@ async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
             let days = arguments.range().ok_or_else(|| Error::usage("`--from` is after `--to`"))?;
             job("backfill", Scope::Backfill { days, force: arguments.force }, arguments.run, global, run_id).await
         }
+        Command::Login(arguments) => login::run(arguments, global, run_id).await,
+        Command::Logout => logout::run(global, run_id),
         Command::Status(arguments) => status::run(*arguments, global, run_id),
         Command::Schema(arguments) => schema::run(arguments, global).map(|()| Ended::DONE),
         Command::Sandbox(arguments) => sandbox::run(arguments, global.format).await.map(|()| Ended::DONE),

@@ -19,14 +19,14 @@ pub async fn run(arguments: &SandboxArguments, format: Format) -> Result<(), Err
         .map_err(|error| Error::usage(format!("cannot listen on port {} of 127.0.0.1: {error}", arguments.port)))?;
     let url = sandbox.url();
     let told = if format == Format::Json {
-        let document =
-            json!({ "command": "sandbox", "url": url, "client_id": client_id, "client_secret": client_secret });
+        let document = json!({ "command": "sandbox", "url": url, "consent_url": format!("{url}/request"), "client_id": client_id, "client_secret": client_secret });
         format!("{document}\n")
     } else {
         // Not a secret: it opens nothing but this simulation, and it is in the program's source.
         format!(
             "a simulated Criteo API listens on {url}; stop it with Ctrl-C. In another terminal:\n\n\
              export CRITEO_API_URL={url}\n\
+             export CRITEO_CONSENT_URL={url}/request\n\
              export CRITEO_CLIENT_ID={client_id}\n\
              export CRITEO_CLIENT_SECRET='{client_secret}'\n\
              criteo-source pull --output ./sandbox-data\n"

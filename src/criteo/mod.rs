@@ -7,6 +7,7 @@ mod client;
 mod connection;
 mod decoding;
 mod key_pairs;
+mod login;
 mod pages;
 mod requests;
 mod version;
@@ -16,5 +17,6 @@ pub use client::{
     ApiNotice, ClientParts, CriteoClient, FetchError, FetchErrorKind, ListAnswer, ListRequest, ReportAnswer, RowMemory,
 };
 pub use connection::{Connection, Usage};
+pub use login::{CONSENT_URL, client_ids, login_endpoint};
 pub use requests::{ReportFilter, ReportRequest, search_body};
 pub use version::VersionAge;

@@ -253,6 +253,37 @@ codes! {
         cause: "The refresh token expires within 30 days; after that nothing can be fetched.",
         remedy: "have an admin, business manager or technical manager of the advertisers consent again before that day",
     }
+    SignInDenied {
+        name: "sign_in_denied", kind: Consent, seen_in: &["login"],
+        cause: "The user of the consent page denied the request, so nothing was stored.",
+        remedy: "run `criteo-source login` again when the consent is to be given",
+    }
+    SignInFailed {
+        name: "sign_in_failed", kind: Consent, seen_in: &["login"],
+        cause: "The consent page answered with an error, with the answer to another sign-in, or with a code that Criteo does \
+                not accept; nothing was stored.",
+        remedy: "run `criteo-source login` again and open the link that it prints",
+    }
+    SignInTimedOut {
+        name: "sign_in_timed_out", kind: Consent, seen_in: &["login"],
+        cause: "Nobody answered the consent page in time.",
+        remedy: "run `criteo-source login` again; `--timeout MINUTES` waits longer, `--paste` needs no connection back",
+    }
+    NotSignedIn {
+        name: "not_signed_in", kind: Credentials, seen_in: &["login"],
+        cause: "`login --status` found no stored sign-in of the configured app.",
+        remedy: "run `criteo-source login`",
+    }
+    SignInNotUsed {
+        name: "sign_in_not_used", kind: Warning, seen_in: &["login"],
+        cause: "A refresh token is configured by a variable, which is used instead of the sign-in that was just stored.",
+        remedy: "unset `CRITEO_REFRESH_TOKEN` and `CRITEO_REFRESH_TOKEN_FILE`",
+    }
+    PortBusy {
+        name: "port_busy", kind: Configuration, seen_in: &["login"],
+        cause: "The port of the redirect URI cannot be listened on, mostly because another program does.",
+        remedy: "end that program, or register another redirect URI for the app and give it with `--redirect-uri`, or use `--paste`",
+    }
     ScopeMissing {
         name: "scope_missing", kind: Scope, seen_in: CALLS,
         cause: "The application lacks the Read permission that an endpoint needs.",
@@ -412,7 +443,7 @@ codes! {
         remedy: "run `criteo-source pull` without `--as-of` to take today's snapshot",
     }
     Interrupted {
-        name: "interrupted", kind: Interrupted, seen_in: RUNS,
+        name: "interrupted", kind: Interrupted, seen_in: &["pull", "backfill", "demo", "login"],
         cause: "A signal stopped the run before everything was fetched.",
         remedy: "the next run fetches what is missing; a snapshot can only be taken on its day",
     }

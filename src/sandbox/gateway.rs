@@ -62,7 +62,7 @@ impl Reply {
         Self { status, content_type, headers: Vec::new(), body, delivery: Delivery::Whole }
     }
 
-    fn html(status: u16) -> Self {
+    pub(super) fn html(status: u16) -> Self {
         let page =
             format!("<!DOCTYPE html><html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>");
         Self { content_type: "text/html", ..Self::json(status, page.into_bytes()) }
@@ -352,28 +352,6 @@ impl Gateway {
         }
     }
 
-    /// `https://consent.criteo.com/request`, where everybody consents at once (API.md 1.4).
-    fn consent(&self, exchange: &Exchange) -> Reply {
-        let form = decode_form(exchange.query.as_bytes()).unwrap_or_default();
-        let field = |name: &str| form.get(name).map_or("", String::as_str);
-        let redirect = field("redirect_uri");
-        if redirect.is_empty() {
-            return Reply::html(400);
-        }
-        let granted = field("response_type") == "code" && field("client_id") == self.options.client_id;
-        let result = if granted {
-            let hashed = field("code_challenge_method") != "plain";
-            let challenge = form.get("code_challenge").map(|challenge| (challenge.clone(), hashed));
-            let now = self.clock.now();
-            format!("code={}", lock(&self.tokens).issue_code(self.options.seed, redirect, challenge, now))
-        } else {
-            "error=invalid_request".to_owned()
-        };
-        let mark = if redirect.contains('?') { '&' } else { '?' };
-        let location = format!("{redirect}{mark}{result}&state={}", escape(field("state")));
-        Reply { headers: vec![("location", location)], ..Reply::html(302) }
-    }
-
     /// The control surface: `POST /sandbox/faults` (an array of fault texts), `POST /sandbox/today` (a date as a JSON
     /// string), `GET /sandbox/calls`.
     fn control(&self, exchange: &Exchange) -> Reply {
@@ -509,9 +487,4 @@ fn spoil(mut reply: Reply, fault: &FaultKind) -> Reply {
         _ => {}
     }
     reply
-}
-
-fn escape(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

@@ -6,6 +6,7 @@
 //! where Criteo's behaviour is not known. It is no load generator and keeps no data.
 
 mod aggregate;
+mod consent;
 mod dice;
 mod entities;
 mod facts;

@@ -51,6 +51,12 @@ pub struct SandboxOptions {
     pub consented_calls_per_minute: u32,
     /// How long an access token lives (API.md section 1: 900 seconds).
     pub token_lifetime_secs: u64,
+    /// How long a refresh token lives (API.md 1.4: six months).
+    pub refresh_token_lifetime_secs: u64,
+    /// A refresh token that was exchanged for a new one ends at the latest when the access token of that exchange is used.
+    pub rotated_refresh_token_ends_with_use: bool,
+    /// Whether the app has PKCE switched on: consents without a challenge are refused (API.md 1.4).
+    pub requires_pkce: bool,
     /// How long a refresh token still works after it was exchanged for a new one.
     pub rotated_refresh_token_secs: u64,
     /// The largest page of ads, creatives and coupons, whatever `limit` asks for.
@@ -84,6 +90,9 @@ impl Default for SandboxOptions {
             default_calls_per_minute: 250,
             consented_calls_per_minute: 10,
             token_lifetime_secs: 900,
+            refresh_token_lifetime_secs: 182 * 24 * 3600,
+            rotated_refresh_token_ends_with_use: false,
+            requires_pkce: false,
             rotated_refresh_token_secs: 0,
             page_limit: 50,
             scopes: [ANALYTICS_READ, CAMPAIGN_READ, CREATIVE_READ].map(str::to_owned).into(),

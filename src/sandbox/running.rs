@@ -113,7 +113,17 @@ impl Sandbox {
 
     /// A refresh token as an earlier consent would have left it.
     pub fn issue_refresh_token(&self) -> String {
-        lock(&self.gateway.tokens).issue_refresh_token(self.gateway.options.seed, self.gateway.clock.now())
+        lock(&self.gateway.tokens).issue_refresh_token(&self.gateway.options, self.gateway.clock.now())
+    }
+
+    /// Whether a refresh token would be accepted now.
+    pub fn accepts_refresh_token(&self, token: &str) -> bool {
+        lock(&self.gateway.tokens).accepts(token, self.gateway.clock.now())
+    }
+
+    /// Withdraws every consent of an authorization-code app.
+    pub fn withdraw_consents(&self) {
+        lock(&self.gateway.tokens).withdraw();
     }
 
     /// An authorization code as the consent page would have sent it to `redirect_uri`; `challenge` is the S256 one.

@@ -584,9 +584,23 @@ fn consent_hands_out_a_code_and_returns_the_state() {
                 .to_owned(),
         ..Exchange::default()
     };
-    let reply = desk.gateway.handle(&exchange);
-    let location = &reply.headers[0].1;
-    assert!(reply.status == 302 && location.starts_with("http://localhost:3000/cb?code=code."), "{location}");
-    assert!(location.ends_with("&state=a%26b"));
+    let page = desk.gateway.handle(&exchange);
+    let text = String::from_utf8(page.body).expect("text");
+    assert!(page.status == 200 && text.contains("Approve") && text.contains("Deny"), "{text}");
+    let decide = |query: String, decision: &str| {
+        let exchange = Exchange { method: "POST".to_owned(), query, body: decision.into(), ..exchange.clone() };
+        let reply = desk.gateway.handle(&exchange);
+        assert_eq!(reply.status, 302);
+        reply.headers[0].1.clone()
+    };
+    let location = decide(exchange.query.clone(), "decision=approve");
+    assert!(
+        location.starts_with("http://localhost:3000/cb?code=code.") && location.ends_with("&state=a%26b"),
+        "{location}"
+    );
+    let location = decide(exchange.query.clone(), "decision=deny");
+    assert!(location.contains("?error=access_denied&") && location.ends_with("&state=a%26b"), "{location}");
+    let stranger = exchange.query.replace("sandbox-client", "stranger");
+    assert!(decide(stranger, "decision=approve").contains("?error=invalid_request&"));
     assert!(Arc::strong_count(&desk.gateway.world) == 1);
 }

@@ -25,6 +25,8 @@ pub(super) enum Grant {
 pub(super) struct Tokens {
     access: HashMap<String, (DateTime<Utc>, Grant)>,
     refresh: HashMap<String, DateTime<Utc>>,
+    /// Refresh tokens that end when the access token they were exchanged for is used.
+    superseded: HashMap<String, String>,
     codes: HashMap<String, Code>,
     given_out: u64,
 }
@@ -67,10 +69,20 @@ impl Tokens {
     }
 
     /// A refresh token as an earlier consent would have left it: for six months (API.md 1.4).
-    pub(super) fn issue_refresh_token(&mut self, seed: u64, now: DateTime<Utc>) -> String {
-        let token = self.fresh(seed, "refresh");
-        self.refresh.insert(token.clone(), now + TimeDelta::days(182));
+    pub(super) fn issue_refresh_token(&mut self, options: &SandboxOptions, now: DateTime<Utc>) -> String {
+        let token = self.fresh(options.seed, "refresh");
+        self.refresh.insert(token.clone(), now + seconds(options.refresh_token_lifetime_secs));
         token
+    }
+
+    /// Whether a refresh token would be accepted.
+    pub(super) fn accepts(&self, token: &str, now: DateTime<Utc>) -> bool {
+        self.refresh.get(token).is_some_and(|expires_at| now < *expires_at)
+    }
+
+    /// The consent is withdrawn: no refresh token works any more.
+    pub(super) fn withdraw(&mut self) {
+        self.refresh.clear();
     }
 
     /// Answers a token request with a status and a body.
@@ -102,22 +114,25 @@ impl Tokens {
         if field("client_id") != options.client_id || field("client_secret") != options.client_secret {
             return Err(INVALID_CLIENT);
         }
+        let mut superseded = None;
         let (grant, refresh_token) = match field("grant_type") {
             "client_credentials" => (Grant::ClientCredentials, None),
             "authorization_code" => {
                 self.redeem(field("code"), field("redirect_uri"), field("code_verifier"), now)?;
-                (Grant::AuthorizationCode, Some(self.issue_refresh_token(options.seed, now)))
+                (Grant::AuthorizationCode, Some(self.issue_refresh_token(options, now)))
             }
             "refresh_token" => {
                 self.rotate(field("refresh_token"), options.rotated_refresh_token_secs, now)?;
-                (Grant::AuthorizationCode, Some(self.issue_refresh_token(options.seed, now)))
+                superseded = options.rotated_refresh_token_ends_with_use.then(|| field("refresh_token").to_owned());
+                (Grant::AuthorizationCode, Some(self.issue_refresh_token(options, now)))
             }
             "" => return Err(Refusal(400, "invalid_request", "The grant_type is missing.")),
             _ => return Err(Refusal(400, "unsupported_grant_type", "The grant_type is not supported.")),
         };
         let access_token = self.fresh(options.seed, "access");
         let lifetime = options.token_lifetime_secs;
-        let expires_at = now + TimeDelta::seconds(i64::try_from(lifetime).unwrap_or(i64::MAX / 1_000));
+        let expires_at = now + seconds(lifetime);
+        self.superseded.extend(superseded.map(|old| (access_token.clone(), old)));
         self.access.insert(access_token.clone(), (expires_at, grant));
         Ok(json!({"access_token": access_token, "token_type": "Bearer", "expires_in": lifetime,
                   "refresh_token": refresh_token}))
@@ -139,14 +154,16 @@ impl Tokens {
         let Some(expires_at) = self.refresh.get_mut(token).filter(|expires_at| now < **expires_at) else {
             return Err(refused);
         };
-        let grace = TimeDelta::seconds(i64::try_from(grace_secs).unwrap_or(i64::MAX / 1_000));
-        *expires_at = (*expires_at).min(now + grace);
+        *expires_at = (*expires_at).min(now + seconds(grace_secs));
         Ok(())
     }
 
     /// Whose token this is; the reasons for a 401 are told apart (API.md 8.2).
-    pub(super) fn check(&self, authorization: Option<&str>, now: DateTime<Utc>) -> Result<Grant, Problem> {
+    pub(super) fn check(&mut self, authorization: Option<&str>, now: DateTime<Utc>) -> Result<Grant, Problem> {
         let token = bearer(authorization).ok_or_else(Problem::token_missing)?;
+        if let Some(old) = self.superseded.remove(token) {
+            self.refresh.remove(&old);
+        }
         match self.access.get(token) {
             None => Err(Problem::token_invalid()),
             Some((expires_at, _)) if now >= *expires_at => Err(Problem::token_expired()),
@@ -168,6 +185,10 @@ impl Tokens {
         }
         self.refresh.clear();
     }
+}
+
+fn seconds(count: u64) -> TimeDelta {
+    TimeDelta::seconds(i64::try_from(count).unwrap_or(i64::MAX / 1_000))
 }
 
 fn bearer(authorization: Option<&str>) -> Option<&str> {
@@ -278,11 +299,31 @@ mod tests {
     #[test]
     fn a_refresh_token_is_replaced_when_it_is_used() {
         let mut tokens = Tokens::default();
-        let first = tokens.issue_refresh_token(1, at(0));
+        let first = tokens.issue_refresh_token(&SandboxOptions::default(), at(0));
         let (status, body) = ask(&mut tokens, &format!("grant_type=refresh_token&refresh_token={first}"), 5);
         assert_eq!(status, 200);
         assert_ne!(body["refresh_token"].as_str(), Some(first.as_str()));
         let (status, body) = ask(&mut tokens, &format!("grant_type=refresh_token&refresh_token={first}"), 6);
         assert_eq!((status, body["error"].as_str()), (400, Some("invalid_grant")));
+    }
+
+    #[test]
+    fn a_refresh_token_ends_after_six_months_or_with_the_use_of_its_successors_access_token() {
+        let mut tokens = Tokens::default();
+        let rotation = SandboxOptions {
+            rotated_refresh_token_secs: 3600,
+            rotated_refresh_token_ends_with_use: true,
+            ..SandboxOptions::default()
+        };
+        let first = tokens.issue_refresh_token(&rotation, at(0));
+        assert!(tokens.accepts(&first, at(182 * 24 * 3600 - 1)) && !tokens.accepts(&first, at(182 * 24 * 3600)));
+        let form = format!("{SECRET}&grant_type=refresh_token&refresh_token={first}");
+        let (_, body) = tokens.exchange(&rotation, FORM, form.as_bytes(), at(0));
+        assert!(tokens.accepts(&first, at(5)), "nobody has used the new access token yet");
+        let header = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
+        assert!(tokens.check(Some(&header), at(6)).is_ok() && !tokens.accepts(&first, at(6)));
+        assert!(tokens.accepts(body["refresh_token"].as_str().expect("a token"), at(6)));
+        tokens.withdraw();
+        assert!(!tokens.accepts(body["refresh_token"].as_str().expect("a token"), at(6)));
     }
 }

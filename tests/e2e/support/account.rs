@@ -41,6 +41,7 @@ pub(crate) fn small() -> SandboxOptions {
         ads_per_ad_set: 1,
         report_calls_per_minute: 100_000,
         default_calls_per_minute: 100_000,
+        consented_calls_per_minute: 100_000,
         ..SandboxOptions::default()
     }
 }

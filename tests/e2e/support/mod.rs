@@ -2,6 +2,7 @@
 //! should be in them. Nothing here judges; assertions are the tests' business, except that no run may show a secret.
 
 pub(crate) mod account;
+pub(crate) mod browser;
 pub(crate) mod cells;
 pub(crate) mod chance;
 pub(crate) mod files;

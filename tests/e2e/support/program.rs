@@ -26,6 +26,7 @@ pub(crate) struct Program {
     arguments: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
     largest_file: Option<u32>,
+    typed: Option<String>,
 }
 
 /// How a run ended.
@@ -40,7 +41,8 @@ impl Program {
     /// In `folder`, with nothing in its environment but what tests need.
     pub(crate) fn at(folder: &Path) -> Self {
         let environment = BTreeMap::from([("CRITEO_SOURCE_TEST_SKIP_WAITS".to_owned(), OsString::from("1"))]);
-        let program = Self { folder: folder.to_owned(), arguments: Vec::new(), environment, largest_file: None };
+        let program =
+            Self { folder: folder.to_owned(), arguments: Vec::new(), environment, largest_file: None, typed: None };
         program.on(TODAY)
     }
 
@@ -73,6 +75,12 @@ impl Program {
         self
     }
 
+    /// With somebody who types this, and a line end.
+    pub(crate) fn typing(mut self, text: &str) -> Self {
+        self.typed = Some(format!("{text}\n"));
+        self
+    }
+
     /// In a shell that limits the size of files to so many blocks of 512 bytes.
     #[cfg(unix)]
     pub(crate) fn with_largest_file(mut self, blocks: u32) -> Self {
@@ -92,8 +100,13 @@ impl Program {
     pub(crate) fn start(&self) -> Running {
         let mut command = self.command();
         command.current_dir(&self.folder).args(&self.arguments).env_clear().envs(&self.environment);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stdin = if self.typed.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
+        if let (Some(typed), Some(mut stdin)) = (&self.typed, child.stdin.take()) {
+            // A program that does not want it may have closed it.
+            let _ = std::io::Write::write_all(&mut stdin, typed.as_bytes());
+        }
         let (sender, texts) = mpsc::channel();
         let pipes: [(bool, Box<dyn Read + Send>); 2] = [
             (true, Box::new(child.stdout.take().expect("stdout is a pipe"))),
@@ -165,6 +178,17 @@ impl Running {
             assert!(self.hear(), "no line came; stderr: {}", self.stderr);
         }
         self.stdout.lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// The first whole line on stderr that starts with this, once it is there.
+    pub(crate) fn line_on_stderr(&mut self, start: &str) -> String {
+        loop {
+            let whole = self.stderr.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            if let Some(line) = whole.lines().find(|line| line.starts_with(start)) {
+                return line.to_owned();
+            }
+            assert!(self.hear(), "no line came; stderr: {}", self.stderr);
+        }
     }
 
     /// The number of the process.
