@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How many calls the job takes, with Criteo's own row caps, against the sandbox.
 
-    cargo build --release --locked --features test-hooks
-    python3 benches/calls.py [--program target/release/criteo-source]
+    cargo build --profile dist --locked --features test-hooks
+    python3 benches/calls.py [--program target/dist/criteo-source]
 
 Prints one line for each situation: rows, report calls, the least that the row cap allows, calls whose answers were cut at
 the cap and thrown away, other calls, and the peak memory of the process. Needs Python 3.9 and nothing else; takes about a
@@ -65,7 +65,7 @@ def line(name, summary, memory):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", default="target/release/criteo-source", type=pathlib.Path)
+    parser.add_argument("--program", default="target/dist/criteo-source", type=pathlib.Path)
     program = parser.parse_args().program.resolve()
     print("| 20 advertisers | rows of daily ad statistics | report calls | at best | thrown away | other calls | peak memory |")
     print("|---|---|---|---|---|---|---|")

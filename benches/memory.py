@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Memory of a long backfill over time, against the simulated API.
 
-    cargo build --release --locked --features test-hooks
+    cargo build --profile dist --locked --features test-hooks
     python3 benches/memory.py [--days 730] [--advertisers 20]
 
 Starts `criteo-source sandbox`, runs `criteo-source backfill` of daily ad statistics against it, reads the resident memory
@@ -40,7 +40,7 @@ def main():
     parser.add_argument("--days", type=int, default=730)
     parser.add_argument("--advertisers", type=int, default=20)
     parser.add_argument("--tables", default="ad_statistics_daily")
-    parser.add_argument("--program", default=str(ROOT / "target" / "release" / "criteo-source"))
+    parser.add_argument("--program", default=str(ROOT / "target" / "dist" / "criteo-source"))
     options = parser.parse_args()
 
     keep = {name: value for name, value in os.environ.items() if not name.startswith("CRITEO_")}

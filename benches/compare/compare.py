@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One full report to Parquet, as whole processes: criteo-source beside polars, pyarrow and DuckDB.
 
-    cargo build --release --locked
+    cargo build --profile dist --locked
     python3 benches/compare/compare.py [--runs N] [--rows N] [--pin]
 
 Makes one statistics report of 99,999 rows and 30 columns (99.7 MB of JSON), serves it on loopback, and runs each
@@ -212,7 +212,7 @@ def main():
     parser.add_argument("--rows", type=int, default=99_999)
     parser.add_argument("--pin", action="store_true", help="one processor for every contestant")
     parser.add_argument("--scratch", default=str(pathlib.Path(tempfile.gettempdir()) / "criteo-source-compare"))
-    parser.add_argument("--program", default=str(ROOT / "target" / "release" / "criteo-source"))
+    parser.add_argument("--program", default=str(ROOT / "target" / "dist" / "criteo-source"))
     parser.add_argument("--floor", help="the built `skip` benchmark, instead of building it with cargo")
     parser.add_argument("--no-floor", action="store_true", help="leave out the serde_json floor, which needs cargo")
     options = parser.parse_args()
