@@ -17,6 +17,7 @@ use crate::error::ExitCodes;
 use crate::logging::{LogFormat, LogOptions};
 use crate::pull::Scope;
 use crate::settings::environment::VARIABLES;
+use crate::settings::load::{LoadOverrides, TargetKind};
 use crate::settings::{DEFAULT_PATH, Overrides};
 
 const EXAMPLES: &str = "\
@@ -97,6 +98,7 @@ impl GlobalOptions {
             as_of: self.as_of,
             tables: trimmed(&self.tables),
             advertisers: trimmed(&self.advertisers),
+            load: LoadOverrides::default(),
         }
     }
 
@@ -183,6 +185,14 @@ pub enum Command {
     )]
     Backfill(BackfillArguments),
 
+    /// Load changed partitions into a warehouse: `bigquery`, `snowflake`, `duckdb`, or every configured one
+    ///
+    /// Compares the output with what the target holds, and replaces exactly the days that differ, per table in one transaction.
+    #[command(
+        after_help = "Examples:\n  criteo-source load duckdb --database ./criteo.duckdb\n  criteo-source load --dry-run"
+    )]
+    Load(LoadArguments),
+
     /// Show what is there: coverage by table and day, what is due next, last runs; needs no credentials, calls nothing
     ///
     /// Days are final, provisional (Criteo still restates them), mismatched (sums are not Criteo's totals) or missing.
@@ -219,6 +229,7 @@ impl Command {
             Self::Plan(_) => "plan",
             Self::Pull(_) => "pull",
             Self::Backfill(_) => "backfill",
+            Self::Load(_) => "load",
             Self::Status(_) => "status",
             Self::Schema(_) => "schema",
             Self::Sandbox(_) => "sandbox",
@@ -286,7 +297,7 @@ impl PlanArguments {
 }
 
 /// What `pull` and `backfill` share.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RunArguments {
     /// Print the plan that the run would execute, and change nothing
     #[arg(long)]
@@ -295,10 +306,36 @@ pub struct RunArguments {
     /// Fail (exit 4) when the sums of what was written differ from Criteo's own totals
     #[arg(long)]
     pub strict: bool,
+
+    /// Load what is published afterwards, also when the run is partial; may be given several times
+    #[arg(long, value_enum, value_name = "TARGET", action = ArgAction::Append)]
+    pub load: Vec<LoadTarget>,
+}
+
+/// A target of `--load`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadTarget {
+    /// This one.
+    One(TargetKind),
+    /// Every one that has a section in the configuration file.
+    All,
+}
+
+impl ValueEnum for LoadTarget {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::One(TargetKind::BigQuery), Self::One(TargetKind::Snowflake), Self::One(TargetKind::DuckDb), Self::All]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        match self {
+            Self::One(kind) => kind.to_possible_value(),
+            Self::All => Some(clap::builder::PossibleValue::new("all").help("every configured target")),
+        }
+    }
 }
 
 /// Arguments of `pull`.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct PullArguments {
     /// How to run.
     #[command(flatten)]
@@ -306,7 +343,7 @@ pub struct PullArguments {
 }
 
 /// Arguments of `backfill`.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct BackfillArguments {
     /// First day, included, in the report time zone
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
@@ -329,6 +366,63 @@ impl BackfillArguments {
     /// The days asked for; [`parse`] refuses a range that ends before it starts, so this is `Some` for what it returns.
     pub fn range(&self) -> Option<DateRange> {
         DateRange::new(self.from, self.to)
+    }
+}
+
+/// Arguments of `load`.
+#[derive(Clone, Debug, Args)]
+pub struct LoadArguments {
+    /// Where to load to [default: every target with a section in the configuration file]
+    #[arg(value_enum, value_name = "TARGET")]
+    pub targets: Vec<TargetKind>,
+
+    /// BigQuery: the project [default: that of the credentials]
+    #[arg(long, value_name = "ID")]
+    pub project: Option<String>,
+
+    /// BigQuery: the dataset
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+
+    /// BigQuery: where the dataset is created
+    #[arg(long, value_name = "LOCATION")]
+    pub location: Option<String>,
+
+    /// DuckDB: a file, or what it can ATTACH; Snowflake: the database
+    #[arg(long, value_name = "DATABASE")]
+    pub database: Option<String>,
+
+    /// Snowflake, DuckDB: the schema
+    #[arg(long, value_name = "NAME")]
+    pub schema: Option<String>,
+
+    /// Load every partition again, also those that the target has
+    #[arg(long)]
+    pub full: bool,
+
+    /// Delete days from the target that are no longer in the output
+    #[arg(long)]
+    pub prune: bool,
+
+    /// Print the statements that would be executed, in order, and change nothing
+    #[arg(long)]
+    pub print: bool,
+
+    /// Print what would be loaded, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl LoadArguments {
+    /// The options that override variables and file.
+    pub fn overrides(&self) -> LoadOverrides {
+        LoadOverrides {
+            project: self.project.clone(),
+            dataset: self.dataset.clone(),
+            location: self.location.clone(),
+            database: self.database.clone(),
+            schema: self.schema.clone(),
+        }
     }
 }
 

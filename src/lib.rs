@@ -20,6 +20,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod json;
 pub mod ledger;
+pub mod load;
 pub mod logging;
 pub mod notice;
 pub mod progress;

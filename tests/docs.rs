@@ -274,8 +274,12 @@ fn every_verb_in_running_text_exists() {
 
 #[test]
 fn every_variable_in_the_documentation_exists() {
-    // The contract tests read this one; the program does not.
-    let known: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).chain(["CRITEO_OPENAPI"]).collect();
+    // The contract tests read the first; the second is a user of Snowflake.
+    let known: BTreeSet<&str> = VARIABLES
+        .iter()
+        .map(|variable| variable.name)
+        .chain(["CRITEO_OPENAPI", "CRITEO_LOADER", "CRITEO_SOURCE_TEST_"])
+        .collect();
     for (path, text) in pages() {
         let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
         for name in words.filter(|word| word.starts_with("CRITEO_") && word.len() > "CRITEO_".len()) {

@@ -5,6 +5,7 @@ pub mod completions;
 pub mod demo;
 mod failure;
 pub mod init;
+pub mod load;
 pub mod login;
 pub mod logout;
 mod output;
@@ -96,13 +97,14 @@ async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
         Command::Demo => demo::run(global, run_id).await,
         Command::Check => check::run(global, run_id).await,
         Command::Plan(arguments) => plan::run("plan", arguments.scope(), global, run_id).await,
-        Command::Pull(arguments) => job("pull", Scope::Pull, arguments.run, global, run_id).await,
+        Command::Pull(arguments) => job("pull", Scope::Pull, &arguments.run, global, run_id).await,
         Command::Backfill(arguments) => {
             let days = arguments.range().ok_or_else(|| Error::usage("`--from` is after `--to`"))?;
-            job("backfill", Scope::Backfill { days, force: arguments.force }, arguments.run, global, run_id).await
+            job("backfill", Scope::Backfill { days, force: arguments.force }, &arguments.run, global, run_id).await
         }
         Command::Login(arguments) => login::run(arguments, global, run_id).await,
         Command::Logout => logout::run(global, run_id),
+        Command::Load(arguments) => load::run(arguments, global, run_id).await,
         Command::Status(arguments) => status::run(*arguments, global, run_id),
         Command::Schema(arguments) => schema::run(arguments, global).map(|()| Ended::DONE),
         Command::Sandbox(arguments) => sandbox::run(arguments, global.format).await.map(|()| Ended::DONE),
@@ -118,14 +120,15 @@ async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
 async fn job(
     command: &'static str,
     scope: Scope,
-    arguments: RunArguments,
+    arguments: &RunArguments,
     global: &GlobalOptions,
     run_id: &str,
 ) -> Result<Ended, Error> {
     if arguments.dry_run {
         return plan::run(command, scope, global, run_id).await;
     }
-    pull::run(pull::Job { command, scope, strict: arguments.strict }, global, run_id).await
+    pull::run(pull::Job { command, scope, strict: arguments.strict, load: arguments.load.clone() }, global, run_id)
+        .await
 }
 
 /// Identifiers of runs sort by time.

@@ -24,9 +24,14 @@ pub struct Session {
 impl Session {
     /// From flags, the process's environment and the configuration file.
     pub fn load(global: &GlobalOptions) -> Result<Self, Error> {
+        Self::load_with(&global.overrides(), global)
+    }
+
+    /// The same with more flags than the global ones.
+    pub fn load_with(flags: &Overrides, global: &GlobalOptions) -> Result<Self, Error> {
         let file = read_file(global.config.as_deref())?;
         let environment = Environment::of_process();
-        Self::resolve(&global.overrides(), &environment, file.as_ref(), environment.now()?)
+        Self::resolve(flags, &environment, file.as_ref(), environment.now()?)
     }
 
     /// From the parts; `demo` has an environment of its own, and may take another day as today.

@@ -19,6 +19,8 @@ const CALLS: &[&str] = &["check", "plan", "pull", "backfill", "demo"];
 const CONFIGURED: &[&str] = &["check", "plan", "pull", "backfill", "demo", "status", "schema"];
 /// Commands that read or write the output.
 const OUTPUT: &[&str] = &["check", "plan", "pull", "backfill", "demo", "status"];
+/// Commands that load into a warehouse.
+const LOADS: &[&str] = &["load", "pull", "backfill", "demo"];
 /// Any command.
 const ANY: &[&str] = &[];
 
@@ -493,14 +495,75 @@ codes! {
 
     // Warehouses.
     WarehouseRefused {
-        name: "warehouse_refused", kind: Warehouse, seen_in: RUNS,
+        name: "warehouse_refused", kind: Warehouse, seen_in: LOADS,
         cause: "The warehouse refused the credentials, a permission, or a statement.",
         remedy: "grant what the message names, then load again; what was pulled is published",
     }
     WarehouseUnavailable {
-        name: "warehouse_unavailable", kind: Warehouse, seen_in: RUNS,
+        name: "warehouse_unavailable", kind: Warehouse, seen_in: LOADS,
         cause: "The warehouse could not be reached, or did not answer in time.",
         remedy: "load again; what was pulled is published",
+    }
+    NoLoadTarget {
+        name: "no_load_target", kind: Configuration, seen_in: LOADS,
+        cause: "No warehouse is configured, and none was named.",
+        remedy: "add `[load.bigquery]`, `[load.snowflake]` or `[load.duckdb]` to the configuration file, or name one: \
+                 `criteo-source load duckdb`",
+    }
+    NothingToLoad {
+        name: "nothing_to_load", kind: Configuration, seen_in: LOADS,
+        cause: "The output has no partitions, or a version wrote it that gave outputs no id.",
+        remedy: "name the output with `--output`, or run `criteo-source pull` first",
+    }
+    LoadDriverMissing {
+        name: "load_driver_missing", kind: Warehouse, seen_in: LOADS,
+        cause: "The program or driver that speaks to the warehouse is not installed.",
+        remedy: "install what the message names",
+    }
+    LoadTableNotOurs {
+        name: "load_table_not_ours", kind: Warehouse, seen_in: LOADS,
+        cause: "There is a table of that name already that this program did not create.",
+        remedy: "load into another dataset or schema, set `table_prefix`, or drop that table",
+    }
+    LoadTableDiffers {
+        name: "load_table_differs", kind: Warehouse, seen_in: LOADS,
+        cause: "Types or partitioning of a table in the warehouse are not those of the output; they are never changed.",
+        remedy: "rename or drop the table, or set `table_prefix`",
+    }
+    LoadTableClaimed {
+        name: "load_table_claimed", kind: Warehouse, seen_in: LOADS,
+        cause: "The table holds partitions of another output; the two would replace each other's days.",
+        remedy: "set `table_prefix`, or load this output into a dataset or schema of its own",
+    }
+    LoadRowsDiffer {
+        name: "load_rows_differ", kind: Warehouse, seen_in: LOADS,
+        cause: "Other rows arrived in the warehouse than the ledger has recorded; nothing of the table was replaced.",
+        remedy: "load again; if it stays, `criteo-source status --verify` says whether the output is what was written",
+    }
+    LoadPartitionChanged {
+        name: "load_partition_changed", kind: Warehouse, seen_in: LOADS,
+        cause: "A pull kept replacing a partition while it was being loaded; nothing of the table was replaced.",
+        remedy: "load again",
+    }
+    LoadFileDamaged {
+        name: "load_file_damaged", kind: Output, seen_in: LOADS,
+        cause: "A partition's file is missing, or its checksum is not the recorded one; such a file is never loaded.",
+        remedy: "`criteo-source status --verify` says what is wrong with the output, and what to do about it",
+    }
+    LoadTableNotConfigured {
+        name: "load_table_not_configured", kind: Warning, seen_in: LOADS,
+        cause: "The output has a table that the configuration no longer has; it is not loaded.",
+        remedy: "configure the report again, or remove the table's folder from the output",
+    }
+    LoadDaysKept {
+        name: "load_days_kept", kind: Warning, seen_in: LOADS,
+        cause: "The warehouse has days that the output has no longer; they stay.",
+        remedy: "`criteo-source load --prune` deletes them from the warehouse",
+    }
+    LoadViewNotOurs {
+        name: "load_view_not_ours", kind: Warning, seen_in: LOADS,
+        cause: "There is a table or view with the name of one of our views; it is left as it is.",
+        remedy: "rename it, or set `table_prefix`",
     }
 
     Unexpected {

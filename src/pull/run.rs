@@ -252,7 +252,7 @@ impl Running {
             errors.push(Notice::of_error(Code::OutputFailed, &error));
         }
         let usage = self.connection.usage();
-        let members = RunMembers { planned_calls: Some(self.planned), resumed_partitions };
+        let members = RunMembers { planned_calls: Some(self.planned), resumed_partitions, loads: Vec::new() };
         let summary = Summary {
             output: Some(self.run.settings.output.to_string()),
             tables,

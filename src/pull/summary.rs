@@ -21,13 +21,16 @@ pub struct TableSummary {
 }
 
 /// What only runs have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RunMembers {
     /// What the plan had said; `None` where nothing was planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub planned_calls: Option<Calls>,
     /// Partitions that an earlier run of the same backfill had published and that were not fetched again.
     pub resumed_partitions: u64,
+    /// What was loaded where afterwards.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loads: Vec<serde_json::Value>,
 }
 
 /// The document of a run.

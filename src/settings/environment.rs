@@ -52,6 +52,30 @@ pub const TIMEZONE: &str = "CRITEO_TIMEZONE";
 pub const OUTPUT: &str = "CRITEO_OUTPUT";
 /// `CRITEO_API_URL`
 pub const API_URL: &str = "CRITEO_API_URL";
+/// `DUCKDB`
+pub const DUCKDB: &str = "DUCKDB";
+/// `GOOGLE_APPLICATION_CREDENTIALS`
+pub const GOOGLE_APPLICATION_CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+/// `GOOGLE_CLOUD_PROJECT`
+pub const GOOGLE_CLOUD_PROJECT: &str = "GOOGLE_CLOUD_PROJECT";
+/// `BIGQUERY_EMULATOR_HOST`
+pub const BIGQUERY_EMULATOR_HOST: &str = "BIGQUERY_EMULATOR_HOST";
+/// `SNOWFLAKE_ACCOUNT`
+pub const SNOWFLAKE_ACCOUNT: &str = "SNOWFLAKE_ACCOUNT";
+/// `SNOWFLAKE_USER`
+pub const SNOWFLAKE_USER: &str = "SNOWFLAKE_USER";
+/// `SNOWFLAKE_ROLE`
+pub const SNOWFLAKE_ROLE: &str = "SNOWFLAKE_ROLE";
+/// `SNOWFLAKE_WAREHOUSE`
+pub const SNOWFLAKE_WAREHOUSE: &str = "SNOWFLAKE_WAREHOUSE";
+/// `SNOWFLAKE_DATABASE`
+pub const SNOWFLAKE_DATABASE: &str = "SNOWFLAKE_DATABASE";
+/// `SNOWFLAKE_SCHEMA`
+pub const SNOWFLAKE_SCHEMA: &str = "SNOWFLAKE_SCHEMA";
+/// `SNOWFLAKE_PRIVATE_KEY_FILE`
+pub const SNOWFLAKE_PRIVATE_KEY_FILE: &str = "SNOWFLAKE_PRIVATE_KEY_FILE";
+/// `SNOWFLAKE_PRIVATE_KEY_FILE_PWD`
+pub const SNOWFLAKE_PRIVATE_KEY_FILE_PWD: &str = "SNOWFLAKE_PRIVATE_KEY_FILE_PWD";
 /// `CRITEO_SOURCE_TEST_SKIP_WAITS`
 pub const TEST_SKIP_WAITS: &str = "CRITEO_SOURCE_TEST_SKIP_WAITS";
 /// `CRITEO_SOURCE_TEST_ROW_CAPS`
@@ -80,6 +104,24 @@ pub const VARIABLES: &[Variable] = &[
     plain(OUTPUT, "where partitions are written; as `output` in the file"),
     plain(API_URL, "base URL of the API, for a proxy or the sandbox; https only, except on loopback"),
     plain(CONSENT_URL, "address of the consent page of `login`, for the sandbox; https only, except on loopback"),
+    plain(DUCKDB, "path of the `duckdb` program, where it is not on `PATH`"),
+    plain(
+        GOOGLE_APPLICATION_CREDENTIALS,
+        "path of Google credentials in JSON: a service-account key, or workload identity",
+    ),
+    plain(GOOGLE_CLOUD_PROJECT, "Google Cloud project; as `load.bigquery.project` in the file"),
+    plain(
+        BIGQUERY_EMULATOR_HOST,
+        "host and port of a BigQuery emulator on this machine, which is called without credentials",
+    ),
+    plain(SNOWFLAKE_ACCOUNT, "Snowflake account identifier; as `load.snowflake.account` in the file"),
+    plain(SNOWFLAKE_USER, "Snowflake user; as `load.snowflake.user` in the file"),
+    plain(SNOWFLAKE_ROLE, "Snowflake role; as `load.snowflake.role` in the file"),
+    plain(SNOWFLAKE_WAREHOUSE, "Snowflake warehouse; as `load.snowflake.warehouse` in the file"),
+    plain(SNOWFLAKE_DATABASE, "Snowflake database; as `load.snowflake.database` in the file"),
+    plain(SNOWFLAKE_SCHEMA, "Snowflake schema; as `load.snowflake.schema` in the file"),
+    plain(SNOWFLAKE_PRIVATE_KEY_FILE, "path of the private key (PEM, PKCS #8) of the Snowflake user"),
+    secret(SNOWFLAKE_PRIVATE_KEY_FILE_PWD, "password of an encrypted private key of the Snowflake user"),
     Variable {
         name: TEST_SKIP_WAITS,
         description: "for tests only: `1` counts waits instead of sleeping",
@@ -137,7 +179,7 @@ const OF_THE_SYSTEM: &[&str] = &[
     "no_proxy",
 ];
 
-/// A snapshot of the variables that start with `CRITEO_`, and of a few of the system's.
+/// A snapshot of the variables of [`VARIABLES`], of all others that start with `CRITEO_`, and of a few of the system's.
 #[derive(Clone)]
 pub struct Environment {
     variables: BTreeMap<String, OsString>,
@@ -160,7 +202,8 @@ impl Environment {
     pub fn from_pairs<N: Into<OsString>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let ours = pairs.into_iter().filter_map(|(name, value)| {
             let name = name.into().into_string().ok()?;
-            let is_wanted = name.starts_with("CRITEO_") || OF_THE_SYSTEM.contains(&name.as_str());
+            let is_known = VARIABLES.iter().any(|variable| variable.name == name);
+            let is_wanted = is_known || name.starts_with("CRITEO_") || OF_THE_SYSTEM.contains(&name.as_str());
             is_wanted.then(|| (name, value.into()))
         });
         Self { variables: ours.collect(), ..Self::default() }

@@ -4,6 +4,7 @@
 //! [`super::Settings`]. The text is parsed into a table with spans first and walked second, because a derived reader
 //! stops at its first complaint. Secrets are refused here, without being repeated.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -33,9 +34,33 @@ const KEYS: &[&str] = &[
     "credentials_file",
     "tables",
     "reports",
+    "load",
 ];
 const TABLE_KEYS: &[&str] = &["enabled", "lookback_days", "metrics", "dimensions"];
 const REPORT_KEYS: &[&str] = &["name", "grain", "dimensions", "metrics"];
+/// `[load.TARGET]`, with the keys of each; all take a string.
+const LOAD_KEYS: &[(&str, &[&str])] = &[
+    ("bigquery", &["project", "dataset", "location", "table_prefix"]),
+    (
+        "snowflake",
+        &[
+            "account",
+            "user",
+            "role",
+            "warehouse",
+            "database",
+            "schema",
+            "stage",
+            "private_key_file",
+            "driver",
+            "host",
+            "port",
+            "protocol",
+            "table_prefix",
+        ],
+    ),
+    ("duckdb", &["database", "schema", "table_prefix"]),
+];
 
 /// Keys that someone may try, with what to do instead.
 const SECRET_KEYS: &[(&str, &str)] = &[
@@ -44,6 +69,10 @@ const SECRET_KEYS: &[(&str, &str)] = &[
         "remove it and set `CRITEO_CLIENT_SECRET` or `CRITEO_CLIENT_SECRET_FILE`; if the file was shared, replace the key pair",
     ),
     ("refresh_token", "remove it and set `CRITEO_REFRESH_TOKEN`; if the file was shared, revoke it"),
+    ("password", "remove it; the guides of loading say which variable or file each warehouse takes"),
+    ("token", "remove it; the guides of loading say which variable or file each warehouse takes"),
+    ("private_key", "remove it and let `private_key_file` name a file; if this file was shared, replace the key"),
+    ("private_key_file_pwd", "remove it and set `SNOWFLAKE_PRIVATE_KEY_FILE_PWD`"),
 ];
 
 /// A configuration file that has been read, not yet parsed.
@@ -106,6 +135,15 @@ pub struct RawReport {
     pub metrics: Option<Located<Vec<String>>>,
 }
 
+/// What stands in one `[load.TARGET]`.
+#[derive(Clone, Debug)]
+pub struct RawLoadTarget {
+    /// `bigquery`, `snowflake` or `duckdb`.
+    pub target: &'static str,
+    /// What is there, by key.
+    pub values: BTreeMap<&'static str, Located<String>>,
+}
+
 /// What stands in the file; a field is `None` when its key is absent or its value has the wrong type.
 #[derive(Clone, Debug, Default)]
 pub struct RawConfiguration {
@@ -133,6 +171,8 @@ pub struct RawConfiguration {
     pub tables: Vec<RawTable>,
     /// `[[reports]]`, in the order of the file.
     pub reports: Vec<RawReport>,
+    /// `[load.*]`, in the order of the file.
+    pub load: Vec<RawLoadTarget>,
 }
 
 impl RawConfiguration {
@@ -171,6 +211,7 @@ impl Walker<'_> {
             credentials_file: self.text(root, "", "credentials_file"),
             tables: self.tables(root),
             reports: self.reports(root),
+            load: self.load(root),
         }
     }
 
@@ -220,6 +261,33 @@ impl Walker<'_> {
                 dimensions: self.names(report, &prefix, "dimensions"),
                 metrics: self.names(report, &prefix, "metrics"),
             });
+        }
+        found
+    }
+
+    fn load(&mut self, root: &DeTable<'_>) -> Vec<RawLoadTarget> {
+        const EXPECTED: &str = "tables such as `[load.bigquery]`";
+        let Some((_, value)) = entry(root, "load") else { return Vec::new() };
+        let Some(targets) = value.get_ref().as_table() else {
+            self.wrong_type(value, "load".to_owned(), EXPECTED);
+            return Vec::new();
+        };
+        let names: Vec<&str> = LOAD_KEYS.iter().map(|(name, _)| *name).collect();
+        self.refuse_unknown(targets, "load", &names);
+        let mut found = Vec::new();
+        for (name, value) in targets {
+            let Some((target, keys)) = LOAD_KEYS.iter().find(|(known, _)| *known == name.get_ref().as_ref()) else {
+                continue;
+            };
+            let prefix = format!("load.{target}");
+            let Some(table) = value.get_ref().as_table() else {
+                self.wrong_type(value, prefix, EXPECTED);
+                continue;
+            };
+            self.refuse_unknown(table, &prefix, keys);
+            let value =
+                |key: &&'static str| self.value(table, &prefix, key, "a string", as_id).map(|value| (*key, value));
+            found.push(RawLoadTarget { target, values: keys.iter().filter_map(value).collect() });
         }
         found
     }

@@ -19,6 +19,7 @@ mod api_url;
 mod credentials;
 pub mod environment;
 pub mod file;
+pub mod load;
 mod output;
 mod problem;
 mod report;

@@ -20,6 +20,7 @@ use super::environment::{
     TEST_TIMEOUT_MILLIS, TIMEZONE,
 };
 use super::file::{ConfigurationFile, RawConfiguration};
+use super::load::{LoadOverrides, LoadSettings};
 use super::output::OutputLocation;
 use super::problem::{Invalid, Located, Problem, Problems, Warning};
 use super::report;
@@ -43,6 +44,8 @@ pub struct Overrides {
     pub tables: Vec<String>,
     /// `--advertisers`; empty when not given.
     pub advertisers: Vec<String>,
+    /// Flags of `load`.
+    pub load: LoadOverrides,
 }
 
 /// Everything a run is told to do, valid by construction. Its `Debug` and `Display` show no secret.
@@ -73,6 +76,8 @@ pub struct Settings {
     pub tables: BTreeMap<String, TableOverrides>,
     /// Custom statistics reports.
     pub reports: Vec<CustomReport>,
+    /// Where to load.
+    pub load: LoadSettings,
     /// Base URL of the API, where it is not the connector's own.
     pub api_url: Option<ApiUrl>,
     /// Address of the consent page, where it is not the connector's own.
@@ -220,6 +225,7 @@ impl Resolver<'_> {
             selected_tables: self.selected_tables(known_tables, &reports),
             tables: report::resolve_tables(self.raw, known_tables, &reports, self.problems),
             reports,
+            load: LoadSettings::resolve(&self.flags.load, self.environment, self.raw, self.problems),
             api_url: self.url(API_URL),
             consent_url: self.url(CONSENT_URL),
             state_folder: self.environment.state_folder(),

@@ -17,6 +17,7 @@ mod hostile;
 mod isolation;
 mod keys;
 mod kills;
+mod loads;
 mod login;
 mod matrix;
 mod network;
