@@ -292,7 +292,7 @@ impl PlanArguments {
     /// A backfill of the range, or a pull.
     pub fn scope(&self) -> Scope {
         let range = self.from.zip(self.to).and_then(|(from, to)| DateRange::new(from, to));
-        range.map_or(Scope::Pull, |days| Scope::Backfill { days, force: true })
+        range.map_or(Scope::Pull, |days| Scope::Backfill { days, force: false })
     }
 }
 
@@ -306,6 +306,14 @@ pub struct RunArguments {
     /// Fail (exit 4) when the sums of what was written differ from Criteo's own totals
     #[arg(long)]
     pub strict: bool,
+
+    /// Remove the rows of advertisers that this run does not request from the partitions it replaces
+    #[arg(long)]
+    pub drop_others: bool,
+
+    /// Let `keep_days` also remove what Criteo could not give again: snapshots, and days older than its history
+    #[arg(long)]
+    pub prune: bool,
 
     /// Load what is published afterwards, also when the run is partial; may be given several times
     #[arg(long, value_enum, value_name = "TARGET", action = ArgAction::Append)]

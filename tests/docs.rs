@@ -171,13 +171,13 @@ fn the_page_of_settings_is_that_of_the_program() {
          | `start_date` | the first day that `pull` fetches, included |\n\
          | `advertisers` | ids, as text or whole numbers |\n\
          | `lookback_days` | 0 to 731 |\n\
-         | `keep_days` | 0 or more; partitions older than that many days before today are deleted at the end of a run, of every table |\n\
+         | `keep_days` | 0 or more; partitions older than that many days before today are deleted at the end of a run, of every table, but for what Criteo could not provide again |\n\
          | `max_run_minutes` | 0 or more |\n\
          | `client_id`, `credentials_file` | as the variables; a path counts from the working directory |\n\
          | `tables.NAME` | `enabled`, `lookback_days`; report tables also `metrics` and `dimensions`, which replace the declared ones |\n\
          | `reports` | any number, each with `name` (up to 64 lower-case letters, digits and underscores, a letter first), `grain` (`day` or `hour`), `dimensions` and `metrics`; no time dimension, which `grain` decides |\n\n\
-         `placements_daily` and `placement_categories_daily` have a look-back of 5 days of their own: `lookback_days` at the\n\
-         top does not change it, the key in their own section does. Names of metrics and dimensions: [tables](tables.md).\n\n\
+         `placements_daily` and `placement_categories_daily` are read again at ages of their own (1 to 5, 10, 20, 31 days): `lookback_days` at the\n\
+         top does not change them, the key in their own section does. Names of metrics and dimensions: [tables](tables.md).\n\n\
          ## The file that `init` writes\n\n```toml\n{DEFAULT_CONFIGURATION}```\n\n\
          What the comments mention and is not built yet: [Status](../../README.md#status).\n"
     );

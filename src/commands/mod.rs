@@ -96,7 +96,7 @@ async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
     match &cli.command {
         Command::Demo => demo::run(global, run_id).await,
         Command::Check => check::run(global, run_id).await,
-        Command::Plan(arguments) => plan::run("plan", arguments.scope(), global, run_id).await,
+        Command::Plan(arguments) => plan::run("plan", arguments.scope(), false, global, run_id).await,
         Command::Pull(arguments) => job("pull", Scope::Pull, &arguments.run, global, run_id).await,
         Command::Backfill(arguments) => {
             let days = arguments.range().ok_or_else(|| Error::usage("`--from` is after `--to`"))?;
@@ -125,10 +125,11 @@ async fn job(
     run_id: &str,
 ) -> Result<Ended, Error> {
     if arguments.dry_run {
-        return plan::run(command, scope, global, run_id).await;
+        return plan::run(command, scope, arguments.prune, global, run_id).await;
     }
-    pull::run(pull::Job { command, scope, strict: arguments.strict, load: arguments.load.clone() }, global, run_id)
-        .await
+    let RunArguments { strict, drop_others, prune, ref load, .. } = *arguments;
+    let load = load.clone();
+    pull::run(pull::Job { command, scope, strict, drop_others, prune, load }, global, run_id).await
 }
 
 /// Identifiers of runs sort by time.

@@ -11,10 +11,14 @@ use super::{Ended, output, print_document, print_text};
 use crate::cli::{Format, GlobalOptions};
 use crate::clock::Deadline;
 use crate::criteo::{Calls, Connection};
+use crate::dates::today;
 use crate::document::Document;
 use crate::error::Error;
 use crate::ledger::Ledger;
-use crate::pull::{Forecast, Planner, Portfolio, Scope, local_root, planned_calls, portfolio_error, resume_key};
+use crate::pull::{
+    Forecast, Portfolio, Scope, Survey, Surveyed, adopt, is_clock_wrong, local_root, portfolio_error,
+    remembered_refusals, removal,
+};
 use crate::store::Store;
 
 /// Calls a minute that Criteo allows (Criteo docs, Rate limits page); the first minute's worth goes at once.
@@ -41,23 +45,36 @@ struct PlannedTable {
 }
 
 /// Plans a scope and prints it; `command` is the verb that was typed.
-pub async fn run(command: &str, scope: Scope, global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
+pub async fn run(
+    command: &str,
+    scope: Scope,
+    prune: bool,
+    global: &GlobalOptions,
+    run_id: &str,
+) -> Result<Ended, Error> {
     let mut session = Session::load(global)?;
     let tables = session.wanted_tables()?;
-    let Session { settings, mut warnings, clock } = session;
+    let Session { mut settings, mut warnings, clock } = session;
     let store = Store::read_only(local_root(&settings.output)?);
     let ledger = Ledger::foresee(&store)?;
+    adopt(&mut settings, &ledger)?;
     let connection = Connection::open(&settings, &clock, Deadline::never())?;
     let portfolio = Portfolio::fetch(&connection.client, &settings.advertisers).await;
     let portfolio = portfolio.map_err(|error| portfolio_error(&error))?;
     portfolio.require_someone()?;
     let verb = if scope == Scope::Pull { "pull" } else { "backfill" };
-    let advertisers: Vec<&str> = portfolio.ids().collect();
-    let earlier_runs = ledger.unfinished_runs(&resume_key(verb, scope, &settings, &advertisers, &tables));
-    let planner = Planner { settings: &settings, scope, ledger: &ledger, advertisers, earlier_runs: &earlier_runs };
-    let plan = planner.plan(tables);
-    let forecasts = planner.forecasts(&plan);
-    let calls = planned_calls(&plan, &forecasts);
+    let refused = remembered_refusals(&ledger);
+    let survey = Survey {
+        command: verb,
+        scope,
+        settings: &settings,
+        ledger: &ledger,
+        portfolio: portfolio.ids().collect(),
+        advertisers: portfolio.ids().filter(|id| !refused.contains(*id)).collect(),
+        today: today(clock.now(), settings.timezone),
+        removal: removal(prune, is_clock_wrong(&connection.client, &clock)),
+    };
+    let Surveyed { plan, forecasts, calls, .. } = survey.run(tables)?;
     warnings.extend(plan.notices.iter().cloned());
     let members = Members {
         scope: verb,

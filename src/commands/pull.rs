@@ -19,6 +19,10 @@ pub struct Job {
     pub scope: Scope,
     /// Whether sums that differ from Criteo's totals are an error.
     pub strict: bool,
+    /// Whether rows of advertisers that are not requested are removed.
+    pub drop_others: bool,
+    /// Whether `keep_days` removes what Criteo could not give again.
+    pub prune: bool,
     /// Where what is published is loaded afterwards.
     pub load: Vec<LoadTarget>,
 }
@@ -38,11 +42,11 @@ pub async fn launch(job: Job, mut session: Session, global: &GlobalOptions, run_
     let tables = session.wanted_tables()?;
     let Session { settings, warnings, clock } = session;
     let (load_settings, load_clock) = (settings.clone(), clock.clone());
-    let Job { command, scope, strict, load: _ } = job;
+    let Job { command, scope, strict, drop_others, prune, load: _ } = job;
     let progress = Progress::new(!global.no_progress && global.quiet == 0);
     let signals = Signals::default();
     outlive_file_size_limits();
-    let launch = Launch { command, settings, tables, scope, strict, progress, clock, warnings };
+    let launch = Launch { command, settings, tables, scope, strict, drop_others, prune, progress, clock, warnings };
     let first = signals.clone().first();
     let stop = async {
         first.await;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 use reqwest::{Method as HttpMethod, StatusCode, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -289,6 +290,7 @@ pub struct CriteoClient {
     notices: Notices,
     row_caps: BTreeMap<EndpointId, u64>,
     page_ends: Arc<Mutex<BTreeMap<EndpointId, Arc<PageEnds>>>>,
+    server_time: Arc<Mutex<Option<DateTime<Utc>>>>,
 }
 
 /// Everything a client is made of.
@@ -335,7 +337,13 @@ impl CriteoClient {
             notices,
             row_caps,
             page_ends,
+            server_time: Arc::default(),
         }
+    }
+
+    /// What the `Date` header of the last answer said.
+    pub fn server_time(&self) -> Option<DateTime<Utc>> {
+        *self.server_time.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The endpoint's declaration.
@@ -433,15 +441,12 @@ impl CriteoClient {
         table: &str,
         memory: RowMemory,
     ) -> Result<ReportAnswer, ReadError> {
-        let mut report = match decoded {
+        let report = match decoded {
             Decoded::Whole(report) => report,
             Decoded::Capped { rows } => return Ok(ReportAnswer::Capped { rows }),
         };
         if let Some(errors) = &report.errors {
             return Err(answered_with_errors(errors));
-        }
-        if let Some((_, unusable)) = report.unusable_days.pop_first() {
-            return Err(ReadError::fatal(unusable.error));
         }
         let mut is_capped = false;
         if let Some(warnings) = &report.warnings {
@@ -469,6 +474,10 @@ impl CriteoClient {
 
     /// Surfaces deprecation and sunset headers (Criteo docs, Versioning policy; whether they are sent is disputed).
     fn note_headers(&self, headers: &HeaderMap) {
+        let date = headers.get("date").and_then(|value| DateTime::parse_from_rfc2822(value.to_str().ok()?).ok());
+        if let Some(date) = date {
+            *self.server_time.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(date.to_utc());
+        }
         for name in ["deprecation", "sunset"] {
             if let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) {
                 self.note(Code::ApiDeprecation, format!("Criteo sent the header `{name}: {value}`"));

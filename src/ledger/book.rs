@@ -275,6 +275,11 @@ impl Ledger {
         self.partitions.keys().map(String::as_str)
     }
 
+    /// The record of one run.
+    pub fn run(&self, run_id: &str) -> Option<&RunRecord> {
+        self.runs.get(run_id)
+    }
+
     /// Runs, oldest first.
     pub fn runs(&self) -> impl DoubleEndedIterator<Item = &RunRecord> {
         self.runs.values()

@@ -382,6 +382,63 @@ codes! {
         cause: "One advertiser's ad sets of one day have more rows than Criteo returns, and cannot be split further.",
         remedy: "remove a dimension from the report",
     }
+    RowCapLowered {
+        name: "row_cap_lowered", kind: Warning, seen_in: &["pull", "backfill", "demo", "status"],
+        cause: "Criteo cuts the responses of a report at fewer rows than it documents, or where it documents no number. Smaller \
+                parts were requested, and later runs size their requests for it until a larger response comes.",
+        remedy: "",
+    }
+    ShortResponse {
+        name: "short_response", kind: Partial, seen_in: RUNS,
+        cause: "Criteo's response lacks rows that Criteo's own totals count, also when requested again and in parts. A file \
+                that was complete, or has more rows, stays as it was.",
+        remedy: "the next run fetches these days again; if it persists, send Criteo's support the totals that differ",
+    }
+    RowsShrank {
+        name: "rows_shrank", kind: Warning, seen_in: RUNS,
+        cause: "Criteo now sends less than half of the rows that it sent for a day before; requesting the day in parts \
+                confirmed it.",
+        remedy: "compare with `criteo-source status --history`",
+    }
+    HistoryOfAdvertiser {
+        name: "history_of_advertiser", kind: Warning, seen_in: PLANS,
+        cause: "An advertiser consented later, came back, or was added to the configuration: the days that were fetched without \
+                it are fetched for it.",
+        remedy: "",
+    }
+    CatchingUp {
+        name: "catching_up", kind: Warning, seen_in: PLANS,
+        cause: "`start_date` is not set, and the output begins before the default one: days that are missing since then are \
+                fetched.",
+        remedy: "set `start_date` if you do not want them",
+    }
+    Outdated {
+        name: "outdated", kind: Warning, seen_in: &["plan", "pull", "backfill", "demo", "status"],
+        cause: "Days outside the look-back were fetched with other columns than the table has now.",
+        remedy: "fetch them with `criteo-source backfill`",
+    }
+    PartitionsRemoved {
+        name: "partitions_removed", kind: Warning, seen_in: PLANS,
+        cause: "`keep_days` removes partitions when the run ends.",
+        remedy: "raise `keep_days` to keep them",
+    }
+    PartitionsSpared {
+        name: "partitions_spared", kind: Warning, seen_in: PLANS,
+        cause: "Partitions are older than `keep_days`, and stay: Criteo could not provide them again, or the clock and the \
+                server's differ by more than a day.",
+        remedy: "`--prune` removes what Criteo could not provide again; check the clock",
+    }
+    NothingToDo {
+        name: "nothing_to_do", kind: Configuration, seen_in: &["plan", "backfill"],
+        cause: "No day of the range can be fetched: it is in the future, or older than what Criteo keeps.",
+        remedy: "check `--from` and `--to`: the first and the last day, in the report time zone",
+    }
+    OutputMixed {
+        name: "output_mixed", kind: Configuration, seen_in: CALLS,
+        cause: "The output holds amounts in another currency, or days cut in another time zone, than the settings. Nothing was \
+                written.",
+        remedy: "set `currency` and `timezone` to what the output holds, or choose another `output`, which is filled anew",
+    }
     TotalsDiffer {
         name: "totals_differ", kind: Partial, seen_in: RUNS,
         cause: "The sums of what was fetched differ from Criteo's own totals. An error with `--strict`, or where rows of a \

@@ -38,12 +38,14 @@ pub(super) struct Run {
     pub clock: Clock,
     /// Whether sums that differ from Criteo's totals are an error.
     pub strict: bool,
+    /// Whether rows of advertisers that are not requested are removed.
+    pub drop_others: bool,
     /// Limits report requests under way, over all tables.
     pub report_permits: Semaphore,
     /// Who may be requested.
     pub roster: Roster,
-    /// What happened so far.
-    pub journal: Journal,
+    /// What happened so far; publications under way count in it whatever becomes of who began them.
+    pub journal: Arc<Journal>,
     /// Where it goes.
     pub output: Output,
     /// Cancelled when no new work should begin.
@@ -91,6 +93,8 @@ pub(super) struct RunParts {
     pub portfolio: Portfolio,
     /// See [`Run::strict`].
     pub strict: bool,
+    /// See [`Run::drop_others`].
+    pub drop_others: bool,
     /// For people who watch.
     pub progress: Progress,
 }
@@ -98,7 +102,19 @@ pub(super) struct RunParts {
 impl Run {
     /// A run that has done nothing yet.
     pub(super) fn new(parts: RunParts) -> Self {
-        let RunParts { id, settings, api_version, client, store, ledger, clock, portfolio, strict, progress } = parts;
+        let RunParts {
+            id,
+            settings,
+            api_version,
+            client,
+            store,
+            ledger,
+            clock,
+            portfolio,
+            strict,
+            drop_others,
+            progress,
+        } = parts;
         Self {
             id,
             settings,
@@ -106,9 +122,10 @@ impl Run {
             client,
             clock,
             strict,
+            drop_others,
             report_permits: Semaphore::new(CONCURRENT_REPORTS),
             roster: Roster::new(portfolio),
-            journal: Journal::new(progress),
+            journal: Arc::new(Journal::new(progress)),
             output: Output::new(store, ledger),
             cancellation: CancellationToken::new(),
         }

@@ -83,6 +83,12 @@ impl Density {
         density
     }
 
+    /// Only some of the advertisers that were recorded will be requested: days have fewer rows than the ledger says, while
+    /// an advertiser has about as many as others.
+    pub fn forget_days(&mut self) {
+        self.recorded.clear();
+    }
+
     /// `rows` are what this many advertisers have on a day.
     fn spread(&mut self, rows: u64, advertisers: usize) {
         let advertisers = u64::try_from(advertisers).unwrap_or(u64::MAX).max(1);

@@ -11,8 +11,10 @@
 //! Criteo documents no row cap for transactions. There, a suspiciously round number of rows, or one that comes again as
 //! the largest, is taken for a cap and cut; if the parts have more rows than the whole, the cap is proven.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::NaiveDate;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 
@@ -24,7 +26,7 @@ use super::split::{Part, Values, disclosures, value_table};
 use crate::catalog::{Division, Extract, Table};
 use crate::criteo::{FetchError, FetchErrorKind, ReportAnswer, ReportRequest, RowMemory};
 use crate::dates::DateRange;
-use crate::table::decode::ReportLayout;
+use crate::table::decode::{DecodedReport, ReportLayout};
 use crate::table::partitions::Partitions;
 
 /// Parts of one window under way at once.
@@ -39,14 +41,20 @@ pub enum WindowFailure {
     /// At the cap, and nothing is left to cut.
     #[error("{0}")]
     CannotSplit(String),
+    /// Fewer rows than there were: what was known of the days speaks against it.
+    #[error("{0} rows, much fewer than there were")]
+    Shrunk(u64),
+    /// The run was told to stop.
+    #[error("the run was told to stop")]
+    Cancelled,
     /// No answer, or a refusal.
     #[error("{}", .0.reason())]
     Fetch(#[from] FetchError),
 }
 
-/// What to ask for as one window.
+/// What to request as one window.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct RequestedWindow {
     /// Days.
     pub days: DateRange,
     /// Advertisers, in the groups to ask for together.
@@ -66,6 +74,8 @@ pub struct Pulled {
     pub calls: u64,
     /// Those of them whose answers were cut at the row cap and thrown away.
     pub capped_calls: u64,
+    /// Days with a row that cannot be stored, and why; their rows are not in `partitions`.
+    pub unusable_days: BTreeMap<NaiveDate, String>,
     /// Rows of the largest single answer that no smaller ones have confirmed.
     pub largest_answer: u64,
     /// Keeps other answers from being read while these rows are in memory. Whoever asks for more must give it up first, or
@@ -80,12 +90,26 @@ impl Pulled {
         self.partitions.iter().map(|(day, partition)| (day, counts(partition))).collect()
     }
 
+    /// What one answer brought.
+    fn of(report: DecodedReport) -> Self {
+        let unusable = report.unusable_days.into_iter().map(|(day, unusable)| (day, unusable.error.to_string()));
+        Self {
+            partitions: report.partitions,
+            rows: report.rows,
+            calls: 1,
+            unusable_days: unusable.collect(),
+            largest_answer: report.rows,
+            ..Self::default()
+        }
+    }
+
     /// Adds what another part of the same window brought. A day in parts is in memory whole, whatever else is.
     fn add(&mut self, other: Self) {
         self.rows += other.rows;
         self.calls += other.calls;
         self.capped_calls += other.capped_calls;
         self.largest_answer = self.largest_answer.max(other.largest_answer);
+        self.unusable_days.extend(other.unusable_days);
         self.partitions.append(other.partitions).expect("parts of one table have the same columns");
     }
 }
@@ -95,26 +119,39 @@ pub struct ReportFetch<'r> {
     run: &'r Run,
     table: Arc<Table>,
     layout: Arc<ReportLayout>,
-    caps: Option<Mutex<CapDetector>>,
+    /// Only these advertisers; `None` for all that may be requested.
+    scope: Option<Arc<BTreeSet<String>>>,
+    caps: Arc<Mutex<CapDetector>>,
+    /// Criteo documents no cap, so that numbers of rows are suspected for their look.
+    is_uncapped: bool,
     /// Held while a day without an answer is diagnosed; whether it turned out that nobody has an answer.
     is_outage: tokio::sync::Mutex<bool>,
 }
 
 impl<'r> ReportFetch<'r> {
     /// For one of the configured tables; `None` for tables that are not reports.
-    pub fn new(run: &'r Run, table: &Arc<Table>) -> Option<Self> {
+    pub fn new(run: &'r Run, table: &Arc<Table>, scope: Option<Arc<BTreeSet<String>>>) -> Option<Self> {
         let layout = ReportLayout::new(table, run.settings.timezone, &run.settings.currency)?;
-        Some(Self::of(run, table, &Arc::new(layout)))
+        let remembered = run.output.ledger().row_cap(&table.name);
+        let caps = Arc::new(Mutex::new(CapDetector::remembering(remembered)));
+        Some(Self { scope, caps, ..Self::of(run, table, &Arc::new(layout)) })
+    }
+
+    /// For another table of the same report: same advertisers, same cap.
+    pub fn like(&self, table: &Arc<Table>, layout: &Arc<ReportLayout>) -> Self {
+        let (scope, caps) = (self.scope.clone(), Arc::clone(&self.caps));
+        Self { scope, caps, ..Self::of(self.run, table, layout) }
     }
 
     /// For a table whose layout is known.
-    pub fn of(run: &'r Run, table: &Arc<Table>, layout: &Arc<ReportLayout>) -> Self {
-        let caps = run.client.row_cap(table.endpoint).is_none().then(Mutex::default);
+    fn of(run: &'r Run, table: &Arc<Table>, layout: &Arc<ReportLayout>) -> Self {
         Self {
             run,
             table: Arc::clone(table),
             layout: Arc::clone(layout),
-            caps,
+            scope: None,
+            caps: Arc::default(),
+            is_uncapped: run.client.row_cap(table.endpoint).is_none(),
             is_outage: tokio::sync::Mutex::default(),
         }
     }
@@ -129,33 +166,60 @@ impl<'r> ReportFetch<'r> {
         self.layout.has_day()
     }
 
-    /// The cap that has shown itself, where Criteo documents none.
-    pub fn proven_cap(&self) -> Option<u64> {
-        self.caps.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).proven()
+    /// What the answers have shown of a cap that nobody documents.
+    pub fn caps(&self) -> MutexGuard<'_, CapDetector> {
+        self.caps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Advertisers to ask for.
-    fn advertisers(&self) -> Vec<String> {
-        self.run.roster.advertisers_of(self.table.endpoint)
+    /// Advertisers to request.
+    pub fn advertisers(&self) -> Vec<String> {
+        let mut advertisers = self.run.roster.advertisers_of(self.table.endpoint);
+        if let Some(scope) = &self.scope {
+            advertisers.retain(|id| scope.contains(id));
+        }
+        advertisers
+    }
+
+    /// Whether rows of some advertisers only are requested, so that days may have more.
+    pub fn is_for_some(&self) -> bool {
+        self.scope.is_some() || !self.run.roster.excluded_from(self.table.endpoint).is_empty()
     }
 
     /// How long its windows may be.
     pub fn limits(&self) -> WindowLimits {
-        WindowLimits::of(&self.table, self.run.client.row_cap(self.table.endpoint))
+        let documented = self.run.client.row_cap(self.table.endpoint);
+        let row_cap = documented.into_iter().chain(self.caps().cap()).min();
+        WindowLimits::of(&self.table, row_cap)
+    }
+
+    /// Requests a day of one advertiser, and excludes it if it is refused or has no answer. The rows are not used.
+    pub async fn try_alone(&self, day: DateRange, advertiser: &str) {
+        let disclosed = disclosures(&self.table).first().copied().flatten();
+        let Err(error) = self.ask(&Part::new(day, vec![advertiser.to_owned()], disclosed)).await else { return };
+        match error.kind() {
+            FetchErrorKind::AdvertiserRefused | FetchErrorKind::ScopeRefused => {
+                self.run.exclude_refused(advertiser, &error);
+            }
+            _ if may_be_the_advertiser(&error) => {
+                self.run.exclude_unavailable(self.table.endpoint, advertiser, &self.table.name, &error);
+            }
+            // Whatever it is, it concerns more than this advertiser, and is reported where it does.
+            _ => {}
+        }
     }
 
     /// All rows of a window. Where rows do not carry their day, all are taken as of its first: a table is then asked for
     /// one day at a time, and totals of a range come as one sum.
-    pub async fn window(&self, asked: &Asked) -> Result<Pulled, WindowFailure> {
+    pub async fn window(&self, requested: &RequestedWindow) -> Result<Pulled, WindowFailure> {
         let advertisers = self.advertisers();
         let mut parts = Vec::new();
-        for group in &asked.groups {
+        for group in &requested.groups {
             let group: Vec<String> = group.iter().filter(|id| advertisers.contains(id)).cloned().collect();
-            parts.extend(self.disclosed_parts(asked.days, &group));
+            parts.extend(self.disclosed_parts(requested.days, &group));
         }
-        if asked.groups.len() == 1 {
+        if requested.groups.len() == 1 {
             for part in &mut parts {
-                part.expected_rows = asked.expected_rows;
+                part.expected_rows = requested.expected_rows;
             }
         }
         self.gather(parts, |part| self.part(part)).await
@@ -163,8 +227,7 @@ impl<'r> ReportFetch<'r> {
 
     /// All rows of a window, of all advertisers at once.
     pub async fn whole(&self, days: DateRange, expected_rows: Option<u64>) -> Result<Pulled, WindowFailure> {
-        let asked = Asked { days, groups: vec![self.advertisers()], expected_rows };
-        self.window(&asked).await
+        self.window(&RequestedWindow { days, groups: vec![self.advertisers()], expected_rows }).await
     }
 
     /// All rows of one day, asked for in parts although the whole was answered.
@@ -212,20 +275,15 @@ impl<'r> ReportFetch<'r> {
     fn rows_of(&self, part: Part) -> BoxFuture<'_, Result<Pulled, WindowFailure>> {
         Box::pin(async move {
             match self.ask(&part).await {
-                Ok(ReportAnswer::Whole(report, memory)) if !self.is_suspect(report.rows) => Ok(Pulled {
-                    partitions: report.partitions,
-                    rows: report.rows,
-                    calls: 1,
-                    largest_answer: report.rows,
-                    memory: Some(memory),
-                    ..Pulled::default()
-                }),
+                Ok(ReportAnswer::Whole(report, memory)) if !self.is_suspect(report.rows) => {
+                    Ok(Pulled { memory: Some(memory), ..Pulled::of(report) })
+                }
                 Ok(ReportAnswer::Whole(report, _)) if part.filter.days.len_days() > 1 => {
                     Err(WindowFailure::TooManyRows(report.rows))
                 }
                 Ok(ReportAnswer::Whole(report, memory)) => {
                     drop(memory);
-                    self.doubt(part, report.partitions, report.rows).await
+                    self.doubt(part, report).await
                 }
                 Ok(ReportAnswer::Capped { rows }) if part.filter.days.len_days() > 1 => {
                     Err(WindowFailure::TooManyRows(rows))
@@ -241,7 +299,7 @@ impl<'r> ReportFetch<'r> {
                 Err(error) if error.kind() == FetchErrorKind::TooLarge && part.filter.days.len_days() > 1 => {
                     Err(WindowFailure::TooManyRows(0))
                 }
-                Err(error) if error.kind() == FetchErrorKind::TooLarge && part.halves().is_some() => {
+                Err(error) if error.kind() == FetchErrorKind::TooLarge && !part.is_indivisible() => {
                     self.cut(part, 0).await
                 }
                 Err(error) => Err(error.into()),
@@ -263,32 +321,31 @@ impl<'r> ReportFetch<'r> {
 
     /// Whether an answer of so many rows may have been cut at a cap that nobody documents.
     fn is_suspect(&self, rows: u64) -> bool {
-        let Some(caps) = &self.caps else { return false };
-        caps.lock().unwrap_or_else(PoisonError::into_inner).is_suspect(rows)
+        let mut caps = self.caps();
+        let is_cut = caps.is_cut(rows);
+        is_cut || (self.is_uncapped && caps.is_suspect(rows))
     }
 
-    /// A single day whose number of rows looks like a cap: its parts tell.
-    async fn doubt(&self, part: Part, partitions: Partitions, rows: u64) -> Result<Pulled, WindowFailure> {
-        let whole = Pulled { partitions, rows, calls: 1, largest_answer: rows, ..Pulled::default() };
-        if part.halves().is_none() && part.by_event_type().is_none() {
-            return if self.is_certain(rows) { Err(self.cannot_split(&part, rows)) } else { Ok(whole) };
-        }
-        let parts = self.cut(part.clone(), rows).await?;
+    /// A single day whose number of rows looks like a cap: its parts tell. Where Criteo's totals judge the rows in the
+    /// end, what has no parts is accepted.
+    async fn doubt(&self, part: Part, report: DecodedReport) -> Result<Pulled, WindowFailure> {
+        let whole = Pulled::of(report);
+        let rows = whole.rows;
+        let parts = match self.cut(part.clone(), rows).await {
+            Err(WindowFailure::CannotSplit(_)) if !self.is_uncapped => return Ok(whole),
+            Err(WindowFailure::CannotSplit(_)) if part.is_indivisible() && !self.caps().is_certain(rows) => {
+                return Ok(whole);
+            }
+            parts => parts?,
+        };
         if parts.rows <= rows {
             return Ok(Pulled { calls: parts.calls, largest_answer: parts.largest_answer, ..whole });
         }
-        if let Some(caps) = &self.caps {
-            caps.lock().unwrap_or_else(PoisonError::into_inner).prove(rows);
-        }
-        if parts.largest_answer >= rows {
+        self.caps().prove(rows);
+        if parts.largest_answer >= rows && self.is_uncapped {
             return Err(self.cannot_split(&part, rows));
         }
         Ok(parts)
-    }
-
-    fn is_certain(&self, rows: u64) -> bool {
-        let Some(caps) = &self.caps else { return false };
-        caps.lock().unwrap_or_else(PoisonError::into_inner).is_certain(rows)
     }
 
     /// A single day at the cap: its parts, each asked for on its own.
@@ -357,8 +414,11 @@ impl<'r> ReportFetch<'r> {
     /// The values a dimension has in a part, from a query of that very day.
     async fn values(&self, part: &Part, dimension: &str) -> Result<Values, WindowFailure> {
         let (table, layout) = value_table(self.table.endpoint, dimension, &self.run.settings);
-        let fetch = ReportFetch::of(self.run, &table, &layout);
+        let fetch = self.like(&table, &layout);
         match fetch.ask(part).await? {
+            ReportAnswer::Whole(report, _) if self.caps().is_cut(report.rows) || !report.unusable_days.is_empty() => {
+                Err(fetch.cannot_split(part, report.rows))
+            }
             ReportAnswer::Whole(report, _) => Ok(Values::from_rows(report.partitions.rows())),
             ReportAnswer::Capped { rows } => Err(fetch.cannot_split(part, rows)),
         }
@@ -449,11 +509,12 @@ impl<'r> ReportFetch<'r> {
 /// may be a gateway's) refuses an advertiser, if others are answered.
 fn may_be_the_advertiser(error: &FetchError) -> bool {
     let is_failure = error.kind() == FetchErrorKind::Unavailable && error.is_server_error();
-    is_failure || error.kind() == FetchErrorKind::ScopeRefused
+    is_failure || matches!(error.kind(), FetchErrorKind::ScopeRefused | FetchErrorKind::Rejected)
 }
 
 /// Whether to find out whose fault it is. An outage is looked into for a single day, which costs the fewest attempts.
 fn is_worth_a_diagnosis(part: &Part, error: &FetchError) -> bool {
+    // A refusal costs one call, an outage many attempts.
     let is_cheap = part.filter.days.len_days() == 1 || error.kind() == FetchErrorKind::ScopeRefused;
     may_be_the_advertiser(error) && is_cheap && part.filter.advertisers.len() > 1 && !part.is_diagnosis
 }

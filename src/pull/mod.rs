@@ -6,22 +6,29 @@
 
 mod analytics;
 mod caps;
-mod carry;
+
 mod context;
 mod density;
 mod fetch;
 mod journal;
+mod judge;
 pub mod plan;
 mod planner;
 mod portfolio;
 mod publish;
 mod reconcile;
+mod retained;
 mod roster;
 mod run;
+#[cfg(test)]
+mod sequences;
+mod settled;
 mod snapshots;
 mod split;
 pub mod summary;
+mod survey;
 
-pub use planner::{Forecast, Plan, Planner, Scope, planned_calls};
+pub use planner::{Forecast, Plan, Planner, Removal, Scope};
 pub(crate) use portfolio::Portfolio;
-pub use run::{Finished, Launch, local_root, portfolio_error, resume_key};
+pub use run::{Finished, Launch, is_clock_wrong, local_root, portfolio_error, removal};
+pub use survey::{Survey, Surveyed, adopt, adopt_start, refuse_mixture, remembered_refusals};

@@ -1,10 +1,4 @@
-//! Which days to fetch, and how many at a time. Pure functions: nothing is asked of Criteo or the disk here.
-//!
-//! ```text
-//!            start_date                        as_of - look-back      as_of
-//!  pull          |  only days without a live file  |  every day        |  (as_of itself is still running: not asked for)
-//!  backfill      |<------------------- from .. to, every day ------------------>|
-//! ```
+//! How many days to request at a time. Pure functions: nothing is asked of Criteo or the disk here.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +6,7 @@ use chrono::NaiveDate;
 
 use super::density::{Density, RowCounts};
 use super::split::disclosures;
-use crate::catalog::{ReportFacts, RereadAges, Table};
+use crate::catalog::{ReportFacts, Table};
 use crate::dates::DateRange;
 
 /// Rows a window is sized for, of every hundred that a response may have: the rest is for days that have more than expected.
@@ -21,19 +15,6 @@ const FILL_PERCENT: u64 = 88;
 const THIN_FILL_PERCENT: u64 = 75;
 /// Rows a response is sized for where Criteo documents no cap.
 const ASSUMED_CAP: u64 = 100_000;
-
-/// The days of a scheduled run: those of an age to be read again always, others since `start` only where `is_live` knows no
-/// file; newest is yesterday, since today is not over.
-pub fn days_to_pull(
-    as_of: NaiveDate,
-    start: NaiveDate,
-    reread_ages: &RereadAges,
-    is_live: impl Fn(NaiveDate) -> bool,
-) -> BTreeSet<NaiveDate> {
-    let due = as_of.pred_opt().and_then(|yesterday| DateRange::new(start, yesterday));
-    let days = due.into_iter().flat_map(|due| due.days());
-    days.filter(|&day| reread_ages.is_reread_on(day, as_of) || !is_live(day)).collect()
-}
 
 /// How long windows may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +51,8 @@ pub struct WindowQueue {
     density: Density,
     /// The first window was handed out.
     has_begun: bool,
+    /// Rows that the first window may have, where it tries whether a cap still holds.
+    first_cap: Option<u64>,
     /// The first window had too many rows, so that the next is a single day.
     was_too_long: bool,
 }
@@ -77,7 +60,7 @@ pub struct WindowQueue {
 impl WindowQueue {
     /// All of `days`, with what is known of their rows.
     pub fn new(days: BTreeSet<NaiveDate>, limits: WindowLimits, density: Density) -> Self {
-        Self { days, pieces: Vec::new(), limits, density, has_begun: false, was_too_long: false }
+        Self { days, pieces: Vec::new(), limits, density, has_begun: false, first_cap: None, was_too_long: false }
     }
 
     /// Takes out all days that were not handed out.
@@ -99,7 +82,7 @@ impl WindowQueue {
             return Some(piece);
         }
         let to = *self.days.last()?;
-        let (max_days, target_rows) = (self.max_days(), self.limits.target_rows(self.density.is_thin()));
+        let (max_days, target_rows) = (self.max_days(), self.limits().target_rows(self.density.is_thin()));
         let mut from = to;
         let (mut taken, mut rows) = (1, self.density.rows(to));
         while taken < max_days
@@ -143,6 +126,31 @@ impl WindowQueue {
         self.density.learn(window, counts);
     }
 
+    /// The first window may have as many rows as Criteo documents, to see whether a lower cap still holds.
+    pub fn try_documented_cap(&mut self, documented: Option<u64>) {
+        self.first_cap = documented.or(Some(ASSUMED_CAP));
+    }
+
+    /// Answers are cut at so many rows: windows that were put back are cut anew, and further ones become shorter.
+    pub fn lower_cap(&mut self, rows: u64) {
+        if self.limits.row_cap.is_none_or(|cap| rows < cap) {
+            self.limits.row_cap = Some(rows);
+        }
+        self.days = self.take_remaining();
+    }
+
+    fn limits(&self) -> WindowLimits {
+        match self.first_cap {
+            Some(row_cap) if !self.has_begun => WindowLimits { row_cap: Some(row_cap), ..self.limits },
+            _ => self.limits,
+        }
+    }
+
+    /// Each day of a window comes again on its own, the newest first.
+    pub fn put_back_days(&mut self, window: DateRange) {
+        self.pieces.extend(window.days().map(DateRange::single));
+    }
+
     /// A window was not answered: its newest day comes first, then the rest of it.
     pub fn put_back_newest_first(&mut self, window: DateRange) {
         let newest = DateRange::single(window.to());
@@ -176,33 +184,6 @@ mod tests {
 
     fn day(text: &str) -> NaiveDate {
         text.parse().expect("a date")
-    }
-
-    #[test]
-    fn a_pull_takes_missing_days_and_the_look_back_but_not_today() {
-        let live: BTreeSet<_> = DateRange::new(day("2026-10-01"), day("2026-11-21")).expect("a range").days().collect();
-        let missing = day("2026-10-05");
-        let days = days_to_pull(day("2026-11-22"), day("2026-10-01"), &RereadAges::up_to(3), |day| {
-            day != missing && live.contains(&day)
-        });
-        assert_eq!(days, [missing, day("2026-11-19"), day("2026-11-20"), day("2026-11-21")].into());
-    }
-
-    #[test]
-    fn the_look_back_never_passes_the_start_date() {
-        let ages = RereadAges::up_to(30);
-        let days = days_to_pull(day("2026-11-22"), day("2026-11-20"), &ages, |_| true);
-        assert_eq!(days, [day("2026-11-20"), day("2026-11-21")].into());
-        assert_eq!(days_to_pull(day("2026-11-22"), day("2026-11-22"), &ages, |_| false), BTreeSet::new());
-    }
-
-    #[test]
-    fn the_oldest_day_of_the_look_back_is_final_once_it_is_read() {
-        let (as_of, ages) = (day("2026-11-22"), RereadAges::up_to(30));
-        let days: Vec<_> = days_to_pull(as_of, day("2026-01-01"), &ages, |_| true).into_iter().collect();
-        assert_eq!(days.len(), 30);
-        assert!(!ages.is_provisional(days[0], as_of));
-        assert!(days[1..].iter().all(|&day| ages.is_provisional(day, as_of)));
     }
 
     fn limits(row_cap: Option<u64>, max_days: Option<u64>) -> WindowLimits {
@@ -259,18 +240,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn a_pull_is_due_every_day_since_the_start_to_yesterday(length in 0_u64..900, lookback_days in 0_u32..800) {
-            let (as_of, start) = (day("2026-11-22"), day("2026-11-22") - Days::new(length));
-            let ages = RereadAges::up_to(lookback_days);
-            let missing = days_to_pull(as_of, start, &ages, |_| false);
-            prop_assert_eq!(missing.len() as u64, length, "the day before yesterday's run was due, and one more");
-            prop_assert_eq!(missing.last().copied(), (length > 0).then(|| as_of - Days::new(1)));
-            let again = days_to_pull(as_of, start, &ages, |_| true);
-            prop_assert_eq!(again.len() as u64, length.min(lookback_days.into()));
-            prop_assert_eq!(again.last(), missing.last().filter(|_| lookback_days > 0));
-        }
-
         #[test]
         fn windows_cover_every_day_exactly_once_whatever_is_learned(
             gaps in prop::collection::vec(1_u64..4, 1..120),

@@ -5,8 +5,9 @@ use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 
-use super::carry::{Before, Carry};
 use super::context::Run;
+use super::retained::{Before, RetainedRows};
+use super::settled::{SettledFor, final_for};
 use super::summary::{Code, Notice, TableSummary};
 use crate::catalog::{Connector, Parent, RereadAges, Table};
 use crate::criteo::RowMemory;
@@ -54,6 +55,8 @@ impl PublishError {
 pub(super) struct PulledDays {
     /// Days; each becomes a partition, also those without rows.
     pub days: DateRange,
+    /// Those of the days whose file stays as it is.
+    pub kept: BTreeSet<NaiveDate>,
     /// Rows by day.
     pub partitions: Partitions,
     /// Calls it took.
@@ -85,11 +88,10 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn new(run: &Run, table: &Arc<Table>) -> Self {
+    fn new(run: &Run, table: &Arc<Table>, requested: &BTreeSet<String>) -> Self {
         let settings = &run.settings;
         let without_advertisers: Vec<String> = run.roster.excluded_from(table.endpoint).into_iter().collect();
-        let mut advertisers = run.roster.advertisers_of(table.endpoint);
-        advertisers.sort();
+        let advertisers = requested.iter().cloned().collect();
         let parameters = vec![
             (footer::OUTPUT_ID, run.output.ledger().output_id().to_owned()),
             (footer::CURRENCY, settings.currency.clone()),
@@ -112,13 +114,18 @@ impl Publisher {
         }
     }
 
-    /// For a partition that keeps rows of these advertisers from an earlier pull.
-    fn keeping(&self, advertisers: &BTreeSet<String>) -> Self {
-        let mut publisher = self.clone();
-        let missing: BTreeSet<&String> = self.without_advertisers.iter().chain(advertisers).collect();
-        publisher.without_advertisers = missing.into_iter().cloned().collect();
-        publisher.retained_advertisers = advertisers.iter().cloned().collect();
-        publisher
+    /// For a partition that retains what it has of these advertisers from earlier pulls. Those that were final then, are;
+    /// others will have to be requested.
+    fn retaining(&self, with_rows: &BTreeSet<String>, finals: &BTreeSet<String>) -> Self {
+        let is_requested = |id: &String| self.advertisers.contains(id);
+        let retained: BTreeSet<String> = with_rows.union(finals).filter(|id| !is_requested(id)).cloned().collect();
+        let missing: BTreeSet<String> = self.without_advertisers.iter().chain(with_rows).cloned().collect();
+        let missing = missing.into_iter().filter(|id| !finals.contains(id) && !is_requested(id));
+        Self {
+            without_advertisers: missing.collect(),
+            retained_advertisers: retained.into_iter().collect(),
+            ..self.clone()
+        }
     }
 
     fn provenance(&self, pulled_at: DateTime<Utc>, calls: u64) -> Provenance {
@@ -169,9 +176,9 @@ impl Publisher {
     }
 }
 
-/// What is told of days when their files are written.
+/// What to say of days when their files are written.
 #[derive(Debug, Default)]
-struct Told {
+struct PublishNotes {
     /// Rows that share their key with another one.
     repeated: usize,
     /// Advertisers whose rows are those of an earlier pull.
@@ -185,26 +192,44 @@ pub(super) async fn publish_days(
     run: &Run,
     table: &Arc<Table>,
     layout: &Arc<ReportLayout>,
+    requested: BTreeSet<String>,
     mut pulled: PulledDays,
 ) -> bool {
     let _memory = pulled.memory.take();
     let (days, calls) = (pulled.days, pulled.calls);
+    let retained = RetainedRows::beside(run, table.endpoint, requested.clone());
     let writer = DayWriter {
-        publisher: Publisher::new(run, table),
+        publisher: Publisher::new(run, table, &requested),
         layout: Arc::clone(layout),
         store: run.output.store.clone(),
-        carry: Carry::of(run, table.endpoint),
+        finals: finals(run, table, days, &retained),
+        retained,
         // As `_pulled_at` has it, so that column, footer and ledger say the same.
         pulled_at: pulled.pulled_at.trunc_subsecs(6),
         calls,
     };
-    let write = move || writer.write(days, pulled.partitions, pulled.differences);
+    let replaced: Vec<NaiveDate> = days.days().filter(|day| !pulled.kept.contains(day)).collect();
+    let write = move || writer.write(&replaced, pulled.partitions, pulled.differences);
     let published = publish(run, table, days, calls, write).await;
     let is_published = published.is_some();
-    if let Some(told) = published {
-        tell(run, table, days, told);
+    if let Some(notes) = published {
+        report(run, table, days, notes);
     }
     is_published
+}
+
+/// For each day with a live file: the advertisers that it is final for, and that are retained.
+fn finals(run: &Run, table: &Table, days: DateRange, retained: &RetainedRows) -> BTreeMap<NaiveDate, SettledFor> {
+    let ledger = run.output.ledger();
+    let finals = |day| {
+        let record = ledger.partition(&table.name, day)?;
+        let finals = match final_for(&ledger, record) {
+            SettledFor::Only(ids) => SettledFor::Only(ids.into_iter().filter(|id| retained.includes(id)).collect()),
+            SettledFor::Everyone => SettledFor::Everyone,
+        };
+        ledger.is_live(record).unwrap_or(false).then_some((day, finals))
+    };
+    days.days().filter_map(finals).collect()
 }
 
 type StagedFiles = Vec<(Staged, PartitionRecord)>;
@@ -214,7 +239,8 @@ struct DayWriter {
     publisher: Publisher,
     layout: Arc<ReportLayout>,
     store: Store,
-    carry: Carry,
+    retained: RetainedRows,
+    finals: BTreeMap<NaiveDate, SettledFor>,
     pulled_at: DateTime<Utc>,
     calls: u64,
 }
@@ -222,30 +248,33 @@ struct DayWriter {
 impl DayWriter {
     fn write(
         &self,
-        days: DateRange,
+        days: &[NaiveDate],
         mut partitions: Partitions,
         mut differences: BTreeMap<NaiveDate, Vec<Difference>>,
-    ) -> Result<(StagedFiles, Told), PublishError> {
+    ) -> Result<(StagedFiles, PublishNotes), PublishError> {
         if partitions.rows().is_empty() {
             // What nobody answered has no columns.
             partitions = self.layout.by_day(self.layout.empty_rows());
         }
         let order = KeyOrder::new(partitions.rows(), self.layout.keys());
-        let (mut files, mut told) = (Vec::new(), Told::default());
-        for day in days.days() {
+        let (mut files, mut notes) = (Vec::new(), PublishNotes::default());
+        for &day in days {
             let rows = partitions.day(day);
             let (staged, mut record) =
-                match self.carry.before(&self.store, &self.publisher.table.name, day, &self.layout, rows) {
-                    Before::Nothing => self.stage(&self.publisher, day, rows, &order, &[], &mut told)?,
+                match self.retained.before(&self.store, &self.publisher.table.name, day, &self.layout, rows) {
+                    Before::Nothing => {
+                        let publisher = self.publisher.retaining(&BTreeSet::new(), &self.finals_of(day, None));
+                        self.stage(&publisher, day, rows, &order, &[], &mut notes)?
+                    }
                     Before::Rows(old, kept) => {
                         let both = old.beside(rows, &self.layout, day);
                         let order = KeyOrder::new(both.rows(), self.layout.keys());
-                        let publisher = self.publisher.keeping(&kept);
-                        told.kept.extend(kept);
-                        self.stage(&publisher, day, both.day(day), &order, &old.pulled_at, &mut told)?
+                        let publisher = self.publisher.retaining(&kept, &self.finals_of(day, Some(&kept)));
+                        notes.kept.extend(kept);
+                        self.stage(&publisher, day, both.day(day), &order, &old.pulled_at, &mut notes)?
                     }
                     Before::Whole(reason) => {
-                        told.left.push((day, reason));
+                        notes.left.push((day, reason));
                         continue;
                     }
                 };
@@ -255,7 +284,16 @@ impl DayWriter {
             }
             files.push((staged, record));
         }
-        Ok((files, told))
+        Ok((files, notes))
+    }
+
+    /// The advertisers that the file to be replaced is final for; where that is not known, those it has rows of.
+    fn finals_of(&self, day: NaiveDate, with_rows: Option<&BTreeSet<String>>) -> BTreeSet<String> {
+        match self.finals.get(&day) {
+            Some(SettledFor::Only(ids)) => ids.clone(),
+            Some(SettledFor::Everyone) => with_rows.cloned().unwrap_or_default(),
+            None => BTreeSet::new(),
+        }
     }
 
     /// One file. The last of all rows may be of earlier pulls, at the times in `older`.
@@ -266,10 +304,10 @@ impl DayWriter {
         partition: Partition<'_>,
         order: &KeyOrder<'_>,
         older: &[i64],
-        told: &mut Told,
+        notes: &mut PublishNotes,
     ) -> Result<(Staged, PartitionRecord), PublishError> {
         let mut members = partition.members().to_vec();
-        told.repeated += order.sort(&mut members);
+        notes.repeated += order.sort(&mut members);
         let provenance = publisher.provenance(self.pulled_at, self.calls);
         let staged = self.store.stage()?;
         let mut staged = write_rows(&publisher.table, partition.rows(), &members, older, &provenance, staged)?;
@@ -282,20 +320,22 @@ impl DayWriter {
 }
 
 /// What a person should know of days that were published, or were not.
-fn tell(run: &Run, table: &Table, days: DateRange, told: Told) {
-    if told.repeated > 0 {
-        let message = format!("{} rows share their primary key with another row; all are kept", told.repeated);
+fn report(run: &Run, table: &Table, days: DateRange, notes: PublishNotes) {
+    if notes.repeated > 0 {
+        let message = format!("{} rows share their primary key with another row; all are kept", notes.repeated);
         run.journal.warn(Notice::new(Code::RepeatedKeys, message).table(&table.name).days(days));
     }
-    for advertiser in told.kept {
+    // Those that the run requests elsewhere are as they should be.
+    let requested = run.roster.advertisers_of(table.endpoint);
+    for advertiser in notes.kept.into_iter().filter(|id| !requested.contains(id)) {
         let message = format!(
-            "the data of advertiser {advertiser} could not be requested; its rows stay as they were fetched before"
+            "the data of advertiser {advertiser} was not requested, or could not be; its rows stay as they were fetched before"
         );
         run.journal.warn(Notice::new(Code::RowsKept, message).table(&table.name).advertiser(&advertiser));
     }
-    for (day, reason) in told.left {
+    for (day, reason) in notes.left {
         let message = format!(
-            "the file stays as it was, because it has rows of an advertiser whose data could not be requested, and {reason}"
+            "the file stays as it was, because it has rows of an advertiser whose data was not requested, and {reason}"
         );
         run.journal.fail(Notice::new(Code::NotRefreshed, message).table(&table.name).days(DateRange::single(day)));
     }
@@ -310,14 +350,16 @@ pub(super) async fn publish_snapshot(
     calls: u64,
 ) -> BTreeSet<String> {
     // The list of advertisers is what it is; nobody is missing from it.
-    let carry = (table.endpoint != Connector::PORTFOLIO).then(|| Carry::of(run, table.endpoint));
-    let publisher = Publisher::new(run, table);
+    let requested: BTreeSet<String> = run.roster.advertisers_of(table.endpoint).into_iter().collect();
+    let publisher = Publisher::new(run, table, &requested);
+    let retained =
+        (table.endpoint != Connector::PORTFOLIO).then(|| RetainedRows::beside(run, table.endpoint, requested));
     let (store, pulled_at, date) = (run.output.store.clone(), run.clock.now().trunc_subsecs(6), run.settings.as_of);
     let write = move || {
         let resources = distinct(&publisher.table, pages.iter().flat_map(SnapshotPage::resources).collect());
         let batch = entity_batch(&publisher.table, &resources, date, pulled_at)?;
         let mut missing =
-            carry.map(|carry| carry.missing_from(&store, &publisher.table.name, date)).unwrap_or_default();
+            retained.map(|retained| retained.missing_from(&store, &publisher.table.name, date)).unwrap_or_default();
         for advertiser in read_back::advertisers_of(&batch) {
             missing.remove(&advertiser);
         }
@@ -379,6 +421,7 @@ async fn publish<T: Send + 'static>(
 ) -> Option<T> {
     let guard = Arc::clone(&run.output.publishing).read_owned().await;
     let ledger = Arc::clone(&run.output.ledger);
+    let (journal, name) = (Arc::clone(&run.journal), table.name.clone());
     let work = move || {
         let _publishing = guard;
         let (files, extra) = write()?;
@@ -389,12 +432,13 @@ async fn publish<T: Send + 'static>(
             done.bytes += record.bytes;
         }
         ledger.lock().unwrap_or_else(PoisonError::into_inner).publish(files)?;
+        // Here, and not where this is awaited, which a signal may end.
+        journal.count(&name, done);
         Ok((done, extra))
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok((done, extra))) => {
             tracing::info!(table = %table.name, partitions = done.partitions, rows = done.rows, "published");
-            run.journal.count(&table.name, done);
             Some(extra)
         }
         Ok(Err(error)) => {

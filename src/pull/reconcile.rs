@@ -161,6 +161,11 @@ impl Totals {
         self.answers.push(answer);
     }
 
+    /// What was read of a day cannot be used.
+    pub fn forget(&mut self, day: NaiveDate) {
+        self.newest.remove(&day);
+    }
+
     /// A day's totals; `None` if they have not been read.
     pub fn of(&self, query: &TotalsQuery, day: NaiveDate) -> Option<Sums> {
         let answer = self.newest.get(&day)?;

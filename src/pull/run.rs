@@ -1,28 +1,30 @@
 //! A run from end to end: lock, portfolio, plan, jobs, summary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
-
-use chrono::NaiveDate;
-use sha2::{Digest, Sha256};
 
 use super::analytics;
 use super::context::{Run, RunParts};
 use super::journal::Entries;
-use super::planner::{Plan, Planner, Scope, planned_calls};
+use super::planner::{Plan, Removal, Scope};
 use super::portfolio::Portfolio;
 use super::snapshots::Snapshots;
 use super::summary::{Code, Document, Notice, Outcome, RunMembers, Summary};
-use crate::catalog::{Connector, Table};
+use super::survey::{
+    REFUSED_ADVERTISERS, Survey, UNAVAILABLE_ADVERTISERS, adopt, remembered_refusals, remembered_unavailable,
+};
+use crate::catalog::{Connector, EndpointId, Table};
 use crate::clock::{Clock, Deadline};
-use crate::criteo::{Calls, Connection, FetchError, FetchErrorKind, VersionAge};
+use crate::criteo::{Calls, Connection, CriteoClient, FetchError, FetchErrorKind, VersionAge};
+use crate::dates::today;
 use crate::error::Error;
 use crate::ledger::{FORMAT_VERSION, Ledger, LedgerError, RunOutcome, RunRecord};
 use crate::notice::judge;
 use crate::progress::Progress;
 use crate::settings::{OutputLocation, Settings};
-use crate::store::{RunLock, Store, hexadecimal};
+use crate::store::{RunLock, Store};
 
 /// A run that has not started.
 pub struct Launch {
@@ -36,6 +38,10 @@ pub struct Launch {
     pub scope: Scope,
     /// Whether sums that differ from Criteo's totals are an error.
     pub strict: bool,
+    /// Whether rows of advertisers that are not requested are removed.
+    pub drop_others: bool,
+    /// Whether `keep_days` removes what Criteo could not give again.
+    pub prune: bool,
     /// For people who watch.
     pub progress: Progress,
     /// Time.
@@ -63,9 +69,11 @@ impl Launch {
         let _lock = RunLock::acquire(&store, run_id, self.command, self.clock.now())?;
         store.sweep()?;
         let ledger = Ledger::open(&store)?;
+        let mut settings = self.settings;
+        adopt(&mut settings, &ledger)?;
         tokio::pin!(interrupted);
         let portfolio = tokio::select! {
-            portfolio = Portfolio::fetch(&connection.client, &self.settings.advertisers) => {
+            portfolio = Portfolio::fetch(&connection.client, &settings.advertisers) => {
                 portfolio.map_err(|error| portfolio_error(&error))
             }
             () = &mut interrupted => {
@@ -79,17 +87,20 @@ impl Launch {
             id: run_id.to_owned(),
             api_version: connection.api_version.clone(),
             client: connection.client.clone(),
-            settings: self.settings,
+            settings,
             store,
             ledger,
             clock: self.clock,
             portfolio,
             strict: self.strict,
+            drop_others: self.drop_others,
             progress: self.progress,
         });
+        let removal = removal(self.prune, is_clock_wrong(&run.client, &run.clock));
         let running = Running {
             command: self.command,
             scope: self.scope,
+            removal,
             connection,
             run,
             resume_key: String::new(),
@@ -103,6 +114,7 @@ impl Launch {
 struct Running {
     command: &'static str,
     scope: Scope,
+    removal: Removal,
     connection: Connection,
     run: Run,
     resume_key: String,
@@ -116,20 +128,24 @@ impl Running {
         warnings: Vec<Notice>,
         interrupted: impl Future<Output = ()>,
     ) -> Result<Finished, Error> {
-        let advertisers: Vec<&str> = self.run.roster.portfolio.ids().collect();
-        self.resume_key = resume_key(self.command, self.scope, &self.run.settings, &advertisers, &tables);
         for warning in warnings.into_iter().chain(version_warning(&self.run.clock)) {
             self.run.journal.warn(warning);
         }
         for absent in self.run.roster.portfolio.absent() {
             self.run.journal.fail(absent);
         }
-        let earlier_runs = self.run.output.ledger().unfinished_runs(&self.resume_key);
+        tokio::pin!(interrupted);
+        tokio::select! {
+            () = self.try_remembered(&tables) => {}
+            () = &mut interrupted => self.run.cancellation.cancel(),
+        }
+        let plan = self.plan(tables).inspect_err(|_| self.run.output.store.abandon())?;
         self.record(RunOutcome::Running, &[])?;
-        let plan = self.plan(tables, &earlier_runs);
-        {
+        if self.run.cancellation.is_cancelled() {
+            self.jobs(&plan).await;
+        } else {
             let jobs = self.jobs(&plan);
-            tokio::pin!(jobs, interrupted);
+            tokio::pin!(jobs);
             tokio::select! {
                 () = &mut jobs => {}
                 () = &mut interrupted => {
@@ -141,54 +157,78 @@ impl Running {
         // Whatever is still being published ends before the lock is released.
         drop(self.run.output.publishing.write().await);
         self.run.journal.finish();
-        self.prune();
+        self.remove_old(&plan);
         Ok(self.finish())
     }
 
-    /// Plans, and notes what was left out.
-    fn plan(&mut self, tables: Vec<Table>, earlier_runs: &[String]) -> Plan {
-        let ledger = self.run.output.ledger();
-        let planner = Planner {
-            settings: &self.run.settings,
-            scope: self.scope,
-            ledger: &ledger,
-            advertisers: self.run.roster.portfolio.ids().collect(),
-            earlier_runs,
+    /// Tries those that the last run found refused or without an answer, each alone and once: together with others they would
+    /// cost much more, and those that are answered again get what they lack by this run's plan.
+    async fn try_remembered(&self, tables: &[Table]) {
+        let (refused, unavailable) = {
+            let ledger = self.run.output.ledger();
+            (remembered_refusals(&ledger), remembered_unavailable(&ledger))
         };
-        let plan = planner.plan(tables);
-        let planned = planned_calls(&plan, &planner.forecasts(&plan));
+        let reports: Vec<Arc<Table>> = tables.iter().filter(|table| table.is_report()).cloned().map(Arc::new).collect();
+        let listed: BTreeSet<&str> = self.run.roster.portfolio.ids().collect();
+        let any = reports.first().into_iter();
+        let refused = any.flat_map(|table| refused.iter().map(move |id| (table, id.as_str())));
+        let unavailable = unavailable.iter().filter_map(|(path, id)| {
+            let of_endpoint = |table: &&Arc<Table>| Connector::get().endpoint(table.endpoint).path == *path;
+            Some((reports.iter().find(of_endpoint)?, id.as_str()))
+        });
+        let tried = refused.chain(unavailable).filter(|(_, id)| listed.contains(id));
+        futures_util::future::join_all(tried.map(|(table, id)| analytics::try_advertiser(&self.run, table, id))).await;
+    }
+
+    /// Plans, and notes what was left out.
+    fn plan(&mut self, tables: Vec<Table>) -> Result<Plan, Error> {
+        let advertisers = self.run.roster.advertisers();
+        let ledger = self.run.output.ledger();
+        let survey = Survey {
+            command: self.command,
+            scope: self.scope,
+            settings: &self.run.settings,
+            ledger: &ledger,
+            portfolio: self.run.roster.portfolio.ids().collect(),
+            advertisers: advertisers.iter().map(String::as_str).collect(),
+            today: today(self.run.clock.now(), self.run.settings.timezone),
+            removal: self.removal,
+        };
+        let surveyed = survey.run(tables);
         drop(ledger);
-        self.planned = planned;
+        let surveyed = surveyed?;
+        self.planned = surveyed.calls;
+        self.resume_key = surveyed.resume_key;
+        let plan = surveyed.plan;
         for notice in &plan.notices {
             self.run.journal.warn(notice.clone());
         }
         self.run.journal.count_resumed(plan.resumed_partitions);
         let days: usize = plan.reports.iter().map(|planned| planned.days.len()).sum();
         self.run.journal.expect((days + plan.snapshots.len()) as u64);
-        plan
+        Ok(plan)
     }
 
     async fn jobs(&self, plan: &Plan) {
         let snapshots = Snapshots::new(&self.run);
         let reports = plan.reports.iter();
-        let analytics = futures_util::future::join_all(
-            reports.map(|planned| analytics::pull_table(&self.run, &planned.table, planned.days.clone())),
-        );
+        let analytics =
+            futures_util::future::join_all(reports.map(|planned| analytics::pull_table(&self.run, planned)));
         let entities = futures_util::future::join_all(plan.snapshots.iter().map(|table| snapshots.pull_table(table)));
         futures_util::future::join(analytics, entities).await;
     }
 
-    /// Removes partitions older than `keep_days`.
-    fn prune(&self) {
-        let Some(oldest) = self.run.settings.oldest_kept() else { return };
+    /// Removes the partitions that the plan announced, unless this run wrote them.
+    fn remove_old(&self, plan: &Plan) {
         let mut ledger = self.run.output.ledger();
-        let tables: Vec<String> = ledger.tables().map(str::to_owned).collect();
-        for table in tables {
-            let old: Vec<NaiveDate> =
-                ledger.partitions(&table).map(|record| record.date).take_while(|date| *date < oldest).collect();
-            for date in old {
-                if let Err(error) = ledger.prune(&table, date) {
-                    self.run.journal.fail(Notice::of_error(Code::OutputFailed, &error).table(&table));
+        for (table, days) in &plan.removals {
+            for &date in days {
+                if ledger.partition(table, date).is_none_or(|record| record.run_id == self.run.id) {
+                    continue;
+                }
+                tracing::info!(table, %date, "removing a partition older than `keep_days`");
+                if let Err(error) = ledger.prune(table, date) {
+                    self.run.journal.fail(Notice::of_error(Code::OutputFailed, &error).table(table));
                     return;
                 }
             }
@@ -203,6 +243,12 @@ impl Running {
             ("timezone".to_owned(), settings.timezone.name().to_owned()),
             ("advertisers".to_owned(), self.run.roster.portfolio.ids().collect::<Vec<_>>().join(",")),
         ]);
+        let (refused, unavailable) = self.excluded();
+        for (name, list) in [(REFUSED_ADVERTISERS, refused), (UNAVAILABLE_ADVERTISERS, unavailable)] {
+            if !list.is_empty() {
+                parameters.insert(name.to_owned(), list.join(","));
+            }
+        }
         if let Some(days) = self.scope.days() {
             parameters.insert("from".to_owned(), days.from().to_string());
             parameters.insert("to".to_owned(), days.to().to_string());
@@ -230,6 +276,21 @@ impl Running {
             errors: errors.iter().map(|error| error.message.chars().take(500).collect()).collect(),
         };
         self.run.output.ledger().record_run(record)
+    }
+
+    /// Advertisers that were refused, and those for which a report had no answer, each after the report's path.
+    fn excluded(&self) -> (Vec<String>, Vec<String>) {
+        let roster = &self.run.roster;
+        let requested = roster.advertisers();
+        let refused: Vec<String> =
+            roster.portfolio.ids().filter(|id| !requested.iter().any(|known| known == id)).map(str::to_owned).collect();
+        let unavailable = [EndpointId::StatisticsReport, EndpointId::PlacementsReport, EndpointId::TransactionsReport];
+        let unavailable = unavailable.into_iter().flat_map(|endpoint| {
+            let here = roster.excluded_from(endpoint).into_iter().filter(|id| !refused.contains(id));
+            here.map(move |id| format!("{}:{id}", Connector::get().endpoint(endpoint).path))
+        });
+        let unavailable = unavailable.collect();
+        (refused, unavailable)
     }
 
     fn finish(self) -> Finished {
@@ -286,12 +347,19 @@ pub fn portfolio_error(error: &FetchError) -> Error {
     Error::from(notice)
 }
 
-/// What a run is asked to do: equal for runs that may continue each other.
-pub fn resume_key(command: &str, scope: Scope, settings: &Settings, advertisers: &[&str], tables: &[Table]) -> String {
-    let tables: Vec<String> = tables.iter().map(|table| format!("{} {:?}", table.name, table.extract)).collect();
-    let text =
-        format!("{command} {:?} {} {} {advertisers:?} {tables:?}", scope.days(), settings.currency, settings.timezone);
-    hexadecimal(Sha256::new_with_prefix(text))
+/// Whether the clock and the server's differ by more than a day: one of them is wrong.
+pub fn is_clock_wrong(client: &CriteoClient, clock: &Clock) -> bool {
+    let day = chrono::TimeDelta::days(1);
+    client.server_time().is_some_and(|server| (clock.now() - server).abs() > day)
+}
+
+/// What `keep_days` may remove.
+pub fn removal(prune: bool, is_clock_wrong: bool) -> Removal {
+    match (is_clock_wrong, prune) {
+        (true, _) => Removal::Nothing,
+        (false, true) => Removal::Everything,
+        (false, false) => Removal::Recoverable,
+    }
 }
 
 /// The output folder; object stores are parsed but not written to yet.

@@ -89,6 +89,11 @@ impl Part {
         Some(known?.into_iter().map(part).collect())
     }
 
+    /// Whether nothing tells its rows apart in a request, where a report has no ad sets to filter by.
+    pub(super) fn is_indivisible(&self) -> bool {
+        self.halves().is_none() && self.by_event_type().is_none()
+    }
+
     /// A part for each kind of event (Criteo OpenAPI 2026-07: `Click`, `Display`), unless it already is one.
     pub(super) fn by_event_type(&self) -> Option<Vec<Self>> {
         if self.filter.event_type.is_some() {

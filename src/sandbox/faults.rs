@@ -77,6 +77,14 @@ pub enum FaultKind {
     ConsentLost(String),
     /// The last row or entity is missing.
     DropOneRow,
+    /// Reports have at most this many rows, whatever their documented cap.
+    RowCap(usize),
+    /// Rows of this advertiser are missing from every report that has more dimensions than the day and the advertiser.
+    AbsentRows(String),
+    /// 400 for a report of more days than this.
+    LongRangeRefused(i64),
+    /// 400 for a report that begins before this day.
+    EarlyRangeRefused(chrono::NaiveDate),
     /// Unknown fields in every row or entity.
     ExtraField,
     /// A value that no list of Criteo's contains, in the first row or entity that has one to replace.
@@ -337,6 +345,10 @@ fn kind_named(name: &str, argument: Option<&str>) -> Option<FaultKind> {
         "huge-string" => FaultKind::HugeString(size(10_000_000)?),
         "whitespace" => FaultKind::Whitespace(size(10_000_000)?),
         "bad-number" => FaultKind::BadNumber(argument?.to_owned()),
+        "row-cap" => FaultKind::RowCap(argument?.parse().ok()?),
+        "absent-rows" => FaultKind::AbsentRows(argument?.to_owned()),
+        "long-range-refused" => FaultKind::LongRangeRefused(argument?.parse().ok()?),
+        "early-range-refused" => FaultKind::EarlyRangeRefused(argument?.parse().ok()?),
         plain if argument.is_none() => named(&PLAIN, plain)?,
         _ => return None,
     })
@@ -357,6 +369,10 @@ impl Display for FaultKind {
             Self::HugeString(bytes) => write!(out, "huge-string({bytes})"),
             Self::Whitespace(bytes) => write!(out, "whitespace({bytes})"),
             Self::BadNumber(text) => write!(out, "bad-number({text})"),
+            Self::RowCap(rows) => write!(out, "row-cap({rows})"),
+            Self::AbsentRows(advertiser) => write!(out, "absent-rows({advertiser})"),
+            Self::LongRangeRefused(days) => write!(out, "long-range-refused({days})"),
+            Self::EarlyRangeRefused(day) => write!(out, "early-range-refused({day})"),
             plain => out.write_str(name_of(&PLAIN, plain).unwrap_or_default()),
         }
     }
@@ -428,6 +444,10 @@ mod tests {
             "huge-string(3)",
             "whitespace(4)",
             "bad-number(1,5)",
+            "row-cap(40)",
+            "absent-rows(10002)",
+            "long-range-refused(90)",
+            "early-range-refused(2026-10-20)",
         ] {
             texts.push(more.to_owned());
         }

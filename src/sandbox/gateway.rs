@@ -308,8 +308,13 @@ impl Gateway {
             _ => None,
         });
         let lost: BTreeSet<String> = lost.collect();
+        refuse_range(faults, endpoint, &body)?;
         let ask = Ask { world: &self.world, options: &self.options, today: self.today(), lost: &lost };
-        dispatch(&ask, endpoint, &body, &exchange.query)
+        let answer = dispatch(&ask, endpoint, &body, &exchange.query)?;
+        Ok(match answer {
+            Answer::Report(table) => Answer::Report(faults.iter().fold(table, Table::shortened)),
+            entities @ Answer::Entities(_) => entities,
+        })
     }
 
     fn count(&self, endpoint: Endpoint<'_>, grant: Grant) -> Allowance {
@@ -379,6 +384,22 @@ impl Gateway {
             _ => Reply::json(404, b"{}".to_vec()),
         }
     }
+}
+
+/// Refuses a report because of its days, if a fault says so.
+fn refuse_range(faults: &[FaultKind], endpoint: Endpoint<'_>, body: &Value) -> Result<(), Problem> {
+    if !endpoint.is_report() {
+        return Ok(());
+    }
+    let attributes = if body["data"].is_array() { &body["data"][0]["attributes"] } else { body };
+    let day = |name: &str| attributes[name].as_str()?.get(..10)?.parse::<NaiveDate>().ok();
+    let Some((from, to)) = day("startDate").zip(day("endDate")) else { return Ok(()) };
+    let is_refused = faults.iter().any(|fault| match fault {
+        FaultKind::LongRangeRefused(days) => (to - from).num_days() >= *days,
+        FaultKind::EarlyRangeRefused(earliest) => from < *earliest,
+        _ => false,
+    });
+    if is_refused { Err(Problem::invalid("The requested range is not available.")) } else { Ok(()) }
 }
 
 fn faults_from(body: &[u8]) -> Result<Vec<Fault>, String> {

@@ -33,6 +33,28 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// The same table with the rows that a fault leaves.
+    pub(super) fn shortened(self, fault: &FaultKind) -> Self {
+        match fault {
+            FaultKind::RowCap(cap) => Self { rows: self.rows.min(*cap), ..self },
+            FaultKind::AbsentRows(advertiser) => self.without(advertiser),
+            _ => self,
+        }
+    }
+
+    /// Without an advertiser's rows, unless the table has totals by day and advertiser.
+    fn without(self, advertiser: &str) -> Self {
+        let dimensions = self.columns.iter().filter(|column| !column.numeric);
+        let are_totals = dimensions
+            .map(|column| column.name.as_str())
+            .all(|name| matches!(name, "Day" | "AdvertiserId" | "Advertiser" | "AdvertiserName" | "Currency"));
+        let id = self.columns.iter().position(|column| column.name == "AdvertiserId");
+        let Some(id) = id.filter(|_| !are_totals) else { return self };
+        let left: Vec<usize> = (0..self.rows).filter(|row| (self.cell)(*row, id) != advertiser).collect();
+        let cell = self.cell;
+        Self { rows: left.len(), cell: Box::new(move |row, column| cell(left[row], column)), ..self }
+    }
+
     /// The rows as maps from column to text.
     pub(super) fn maps(&self) -> Vec<std::collections::BTreeMap<String, String>> {
         let named =

@@ -29,7 +29,8 @@ use super::timezone;
 const DEFAULT_OUTPUT: &str = "./data";
 const DEFAULT_CURRENCY: &str = "USD";
 const DEFAULT_START_DAYS_AGO: u64 = 30;
-const DEFAULT_LOOKBACK_DAYS: u32 = 30;
+/// The longest attribution window (30 days) and the day after it: only then is nothing restated any more.
+const DEFAULT_LOOKBACK_DAYS: u32 = 31;
 const DEFAULT_KEEP_DAYS: u32 = 0;
 const DEFAULT_MAX_RUN_MINUTES: u32 = 120;
 
@@ -58,10 +59,15 @@ pub struct Settings {
     pub currency: String,
     /// Zone in which days and hours are cut.
     pub timezone: Tz,
-    /// Today, in the report time zone: the clock's, or `--as-of`. The last complete day is the one before.
+    /// Today, in the report time zone: the clock's, or `--as-of`, but never after the clock's. The last complete day is the one
+    /// before.
     pub as_of: NaiveDate,
+    /// `--as-of` as given; the clock's today without it.
+    pub requested_as_of: NaiveDate,
     /// First day to pull, inclusive; not yet clamped to what Criteo keeps.
     pub start_date: NaiveDate,
+    /// What `start_date` is by default, where none is configured: the output may begin earlier.
+    pub default_start: Option<NaiveDate>,
     /// Advertiser ids in the order given, without repeats; empty: every one that consented.
     pub advertisers: Vec<String>,
     /// Days every pull reads again, ending the day before `as_of`.
@@ -151,8 +157,11 @@ impl Settings {
         let mut warnings: Vec<Warning> = self.credentials.unused().into_iter().collect();
         let mut warn = |code, message| warnings.push(Warning { code, message });
         let today = dates::today(now, self.timezone);
-        if self.as_of > today {
-            let message = format!("`--as-of` {} is after today ({today} in {})", self.as_of, self.timezone);
+        if self.requested_as_of > today {
+            let message = format!(
+                "`--as-of` {} is after today ({today} in {}), which is taken instead",
+                self.requested_as_of, self.timezone
+            );
             warn(Code::AsOfInFuture, message);
         }
         if self.start_date >= self.as_of {
@@ -210,14 +219,20 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     fn settings(mut self, known_tables: &[&str], now: DateTime<Utc>) -> Settings {
         let timezone = self.timezone();
-        let as_of = self.flags.as_of.unwrap_or_else(|| dates::today(now, timezone));
+        let today = dates::today(now, timezone);
+        let requested_as_of = self.flags.as_of.unwrap_or(today);
+        let as_of = requested_as_of.min(today);
+        let default_start = as_of.checked_sub_days(Days::new(DEFAULT_START_DAYS_AGO)).unwrap_or(as_of);
+        let start_date = self.start_date();
         let reports = report::resolve_reports(self.raw, known_tables, self.problems);
         Settings {
             output: self.output(),
             currency: self.currency(),
             timezone,
             as_of,
-            start_date: self.start_date(as_of),
+            requested_as_of,
+            start_date: start_date.unwrap_or(default_start),
+            default_start: start_date.is_none().then_some(default_start),
             advertisers: self.advertisers(),
             lookback_days: self.lookback_days(),
             keep_days: self.raw.keep_days.as_ref().map_or(DEFAULT_KEEP_DAYS, |days| days.value),
@@ -252,12 +267,11 @@ impl Resolver<'_> {
         self.valid(given, timezone::parse).unwrap_or(Tz::UTC)
     }
 
-    fn start_date(&mut self, as_of: NaiveDate) -> NaiveDate {
+    fn start_date(&mut self) -> Option<NaiveDate> {
         let given = first_given(None, None, self.raw.start_date.clone());
         self.valid(given, |text| {
             dates::parse_date(text).map_err(|error| Invalid::new(error.to_string(), "such as \"2026-01-31\""))
         })
-        .unwrap_or_else(|| as_of.checked_sub_days(Days::new(DEFAULT_START_DAYS_AGO)).unwrap_or(as_of))
     }
 
     fn advertisers(&mut self) -> Vec<String> {

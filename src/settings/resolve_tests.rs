@@ -50,7 +50,7 @@ fn the_file_that_init_writes_says_exactly_the_defaults() {
     assert_eq!(defaults.output, OutputLocation::Local("./data".into()));
     assert_eq!((defaults.currency.as_str(), defaults.timezone), ("USD", Tz::UTC));
     assert_eq!(defaults.start_date.to_string(), "2026-10-11");
-    assert_eq!((defaults.lookback_days, defaults.keep_days, defaults.max_run_minutes), (30, 0, 120));
+    assert_eq!((defaults.lookback_days, defaults.keep_days, defaults.max_run_minutes), (31, 0, 120));
 }
 
 #[test]

@@ -28,3 +28,4 @@ mod resume;
 mod secrets;
 mod spellings;
 mod support;
+mod trust;

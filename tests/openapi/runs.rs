@@ -66,6 +66,8 @@ async fn calls_of_a_run(output: &Path) -> Vec<Call> {
             tables,
             scope,
             strict: false,
+            drop_others: false,
+            prune: false,
             progress: Progress::new(false),
             clock,
             warnings: Vec::new(),

@@ -70,7 +70,8 @@ fn placements_add_the_day_and_what_was_asked_for() {
     assert_eq!(table.column("day").expect("a column").source(), None);
     assert_eq!(table.column("disclosed").expect("a column").source(), None);
     assert!(!requested(&table).0.contains(&"Day".to_owned()));
-    assert_eq!(table.reread_ages, Some(RereadAges::up_to(5)));
+    let ages = table.reread_ages.as_ref().map(ToString::to_string);
+    assert_eq!(ages.as_deref(), Some("1 to 5, 10, 20, 31"));
     let key = ["day", "advertiser_id", "campaign_id", "ad_set_id", "environment", "placement", "disclosed"];
     assert_eq!(table.primary_key, key);
 }

@@ -272,6 +272,11 @@ impl<'a> ApiChecks<'a> {
     async fn report_table(&self, table: &Table, advertiser: &str, terms: &Terms) -> Finding {
         let name = table_check(table);
         let finding = match self.report(table, vec![advertiser.to_owned()], terms).await {
+            Ok(ReportAnswer::Whole(report, _)) if !report.unusable_days.is_empty() => {
+                let errors: Vec<String> = report.unusable_days.values().map(|day| day.error.to_string()).collect();
+                let notice = Notice::new(Code::UnreadableResponse, errors.join("; "));
+                Finding::problem(&name, notice)
+            }
             Ok(ReportAnswer::Whole(report, _)) => {
                 let (rows, day) = (report.rows, self.yesterday());
                 Finding::ok(&name, format!("{rows} rows of advertiser {advertiser} for {day}"))

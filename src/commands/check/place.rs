@@ -5,7 +5,7 @@ use super::finding::{Finding, OUTPUT};
 use crate::clock::Clock;
 use crate::ledger::Ledger;
 use crate::notice::{Code, Notice};
-use crate::pull::local_root;
+use crate::pull::{local_root, refuse_mixture};
 use crate::settings::Settings;
 use crate::store::{LockError, RunLock, Store};
 
@@ -24,9 +24,16 @@ pub(super) fn check(settings: &Settings, clock: &Clock, run_id: &str) -> Vec<Fin
         Err(error) => return failed(&error, writable),
     };
     let mut findings = vec![Finding::ok(OUTPUT, format!("`{}` is writable", root.display()))];
-    if let Err(error) = Ledger::read(&store) {
-        let remedy = "restore `_ledger` from a backup, or install the criteo-source that wrote it";
-        findings = failed(&error, remedy);
+    match Ledger::read(&store) {
+        Ok(ledger) => {
+            if let Err(error) = refuse_mixture(settings, &ledger) {
+                findings = Finding::of_error(OUTPUT, &error);
+            }
+        }
+        Err(error) => {
+            let remedy = "restore `_ledger` from a backup, or install the criteo-source that wrote it";
+            findings = failed(&error, remedy);
+        }
     }
     // Bound to a name, the lock would be held until the end of this function; a run may start any moment.
     match RunLock::acquire(&store, run_id, "check", clock.now()).map(drop) {

@@ -74,8 +74,18 @@ impl Bench {
         let tables = session.wanted_tables().expect("tables");
         let Session { settings, warnings, clock } = session;
         let progress = Progress::new(false);
-        let launch =
-            Launch { command: "pull", settings, tables, scope: Scope::Pull, strict: false, progress, clock, warnings };
+        let launch = Launch {
+            command: "pull",
+            settings,
+            tables,
+            scope: Scope::Pull,
+            strict: false,
+            drop_others: false,
+            prune: false,
+            progress,
+            clock,
+            warnings,
+        };
         launch.run("run", std::future::pending()).await.expect("a run").summary
     }
 

@@ -9,7 +9,7 @@ use crate::catalog::{Connector, Table};
 use crate::dates::{DateRange, months_before};
 use crate::ledger::{Ledger, PartitionRecord, PartitionStatus};
 use crate::notice::Notice;
-use crate::pull::{Planner, Scope};
+use crate::pull::{Planner, Removal, Scope};
 use crate::settings::Settings;
 
 /// Every table that is pulled, or that was.
@@ -34,6 +34,8 @@ pub(super) struct TableCoverage {
     pub(super) records: Vec<PartitionRecord>,
     /// What the next pull fetches.
     pub(super) due: BTreeSet<NaiveDate>,
+    /// Days whose file has other columns than the table has now.
+    pub(super) outdated: BTreeSet<NaiveDate>,
 }
 
 /// State of one day.
@@ -93,7 +95,7 @@ impl TableCoverage {
 
 impl Coverage {
     /// What the ledger has of the tables selected, or of those that are enabled or were pulled.
-    pub(super) fn of(settings: &Settings, tables: &[Table], ledger: &Ledger) -> Self {
+    pub(super) fn of(settings: &Settings, tables: &[Table], ledger: &Ledger, today: NaiveDate) -> Self {
         let is_pulled = |table: &&Table| {
             is_selected(settings, &table.name) && (table.enabled || !settings.selected_tables.is_empty())
         };
@@ -107,19 +109,24 @@ impl Coverage {
             let covered = cover(settings, name, table, is_pulled, ledger);
             coverage.tables.insert(name.to_owned(), covered);
         }
-        coverage.add_due(settings, pulled, ledger);
+        coverage.add_due(settings, pulled, ledger, today);
         coverage
     }
 
     /// What the next pull fetches. Which advertisers consent is not known here: days that lack one are not counted.
-    fn add_due(&mut self, settings: &Settings, pulled: Vec<Table>, ledger: &Ledger) {
+    fn add_due(&mut self, settings: &Settings, pulled: Vec<Table>, ledger: &Ledger, today: NaiveDate) {
         let advertisers = settings.advertisers.iter().map(String::as_str).collect();
-        let planner = Planner { settings, scope: Scope::Pull, ledger, advertisers, earlier_runs: &[] };
+        let removal = Removal::Recoverable;
+        let scope = Scope::Pull;
+        let planner = Planner { settings, scope, ledger, advertisers, earlier_runs: &[], today, removal };
         let plan = planner.plan(pulled);
         let reports = plan.reports.into_iter().map(|planned| (planned.table.name.clone(), planned.days));
         let snapshots = plan.snapshots.iter().map(|table| (table.name.clone(), [settings.as_of].into()));
         for (name, days) in reports.chain(snapshots) {
-            self.tables.entry(name).or_default().due = days;
+            self.tables.entry(name).or_default().due.extend(days);
+        }
+        for (name, days) in plan.outdated {
+            self.tables.entry(name).or_default().outdated = days;
         }
         self.notices = plan.notices;
     }
@@ -136,7 +143,7 @@ fn cover(settings: &Settings, name: &str, table: Option<&Table>, is_pulled: bool
         days.extend(expected(wanted, recorded, settings).map(|day| (day, DayState::Missing)));
     }
     days.extend(records.iter().map(|record| (record.date, DayState::from(record.status))));
-    TableCoverage { is_snapshot, is_pulled, days, records, due: BTreeSet::new() }
+    TableCoverage { is_snapshot, is_pulled, days, records, due: BTreeSet::new(), outdated: BTreeSet::new() }
 }
 
 /// The days from the start, or from as far back as Criteo keeps them, to yesterday.
@@ -195,7 +202,7 @@ mod tests {
                 .expect("valid");
         session.settings.start_date = "2026-10-18".parse().expect("a date");
         let tables = session.all_tables().expect("resolved");
-        let mut coverage = Coverage::of(&session.settings, &tables, ledger);
+        let mut coverage = Coverage::of(&session.settings, &tables, ledger, session.settings.as_of);
         assert_eq!(coverage.tables.len(), 1);
         coverage.tables.remove(REPORT).expect("the table selected")
     }

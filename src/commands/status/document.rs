@@ -44,6 +44,7 @@ pub(super) struct TableStatus<'s> {
     provisional: usize,
     mismatch: usize,
     missing: BTreeSet<NaiveDate>,
+    outdated: BTreeSet<NaiveDate>,
     due: &'s BTreeSet<NaiveDate>,
     mismatches: Vec<Mismatch<'s>>,
     without_advertisers: Vec<LeftOut<'s>>,
@@ -77,6 +78,7 @@ impl<'s> TableStatus<'s> {
             provisional: covered.count(DayState::Provisional),
             mismatch: covered.count(DayState::Mismatch),
             missing: covered.missing(),
+            outdated: covered.outdated.clone(),
             due: &covered.due,
             mismatches: mismatched(records)
                 .map(|record| Mismatch { date: record.date, differences: &record.differences })

@@ -10,10 +10,11 @@ mod text;
 
 use crate::catalog::Table;
 use crate::cli::{Format, GlobalOptions, StatusArguments};
+use crate::dates::today;
 use crate::error::{Code, Error};
 use crate::ledger::{Ledger, Rebuild, Rebuilt, Tables, Verification, verify};
 use crate::notice::Notice;
-use crate::pull::local_root;
+use crate::pull::{adopt_start, local_root};
 use crate::settings::{OutputLocation, Settings};
 use crate::store::{RunLock, Store};
 
@@ -47,7 +48,7 @@ pub fn run(arguments: StatusArguments, global: &GlobalOptions, run_id: &str) -> 
 }
 
 fn look(arguments: StatusArguments, session: Session, tables: &[Table], run_id: &str) -> Result<Status, Error> {
-    let Session { settings, mut warnings, clock } = session;
+    let Session { mut settings, mut warnings, clock } = session;
     let store = Store::read_only(local_root(&settings.output)?);
     let rebuilt = if arguments.rebuild {
         let rebuild = Rebuild {
@@ -64,6 +65,7 @@ fn look(arguments: StatusArguments, session: Session, tables: &[Table], run_id: 
         None
     };
     let ledger = Ledger::read(&store)?;
+    adopt_start(&mut settings, &ledger);
     let is_wanted = |name: &str| is_selected(&settings, name);
     let is_snapshot = |name: &str| tables.iter().any(|table| table.name == name && !table.is_report());
     let verification = if arguments.verify {
@@ -74,7 +76,11 @@ fn look(arguments: StatusArguments, session: Session, tables: &[Table], run_id: 
     };
     let damaged = ledger.damaged_files()?;
     warnings.extend(damaged.into_iter().map(|file| Notice::new(Code::LedgerDamaged, format!("`{file}` is damaged"))));
-    let coverage = Coverage::of(&settings, tables, &ledger);
+    warnings.extend(ledger.row_caps().iter().map(|(table, rows)| {
+        let message = format!("Criteo cuts the responses for `{table}` at {rows} rows; requests are sized for that");
+        Notice::new(Code::RowCapLowered, message).table(table)
+    }));
+    let coverage = Coverage::of(&settings, tables, &ledger, today(clock.now(), settings.timezone));
     warnings.extend(coverage.notices.iter().cloned());
     warnings.retain(|warning| warning.table.as_ref().is_none_or(|table| coverage.tables.contains_key(table)));
     Ok(Status { run_id: run_id.to_owned(), settings, coverage, ledger, rebuilt, verification, warnings })

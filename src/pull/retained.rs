@@ -1,9 +1,9 @@
-//! Rows that stay although nobody may ask for them any more: an advertiser that withdrew its consent keeps its history.
+//! Rows that are retained: they are only ever replaced by an answer that was requested for them.
 //!
-//! A partition is replaced as a whole. Where the old file has rows of an advertiser that could not be asked for, these
-//! rows are taken over as they are, with the time they were pulled at; everybody else's are replaced. Where they cannot
-//! be taken over (other columns, another currency or time zone) the old file stays, and the day is reported. Advertisers
-//! that the configuration leaves out are not kept: that is a decision. Every report asks for `advertiser_id`.
+//! A partition is replaced as a whole. Where the old file has rows of an advertiser that was not requested, or could not be,
+//! these rows are taken over as they are, with the time they were pulled at; everybody else's are replaced. Where they cannot
+//! be taken over (other columns, another currency or time zone) the old file stays, and the day is reported. Getting rid of
+//! rows of advertisers that a run leaves out takes `--drop-others`. Every report has `advertiser_id`.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -30,39 +30,38 @@ pub(super) enum Before {
     Whole(&'static str),
 }
 
-/// Who was asked for, and who should have been.
+/// Whose rows are retained.
 #[derive(Clone, Debug)]
-pub(super) struct Carry {
-    asked: BTreeSet<String>,
-    /// Empty: everybody.
-    configured: BTreeSet<String>,
+pub(super) struct RetainedRows {
+    requested: BTreeSet<String>,
+    /// The advertisers of the run; where others are dropped, only their rows are retained.
+    only: Option<BTreeSet<String>>,
     currency: String,
     timezone: String,
 }
 
-impl Carry {
-    /// As things are now in this run, for a report.
-    pub(super) fn of(run: &Run, endpoint: EndpointId) -> Self {
+impl RetainedRows {
+    /// As things are now in this run, for a report or a list of these advertisers.
+    pub(super) fn beside(run: &Run, endpoint: EndpointId, requested: BTreeSet<String>) -> Self {
         Self {
-            asked: run.roster.advertisers_of(endpoint).into_iter().collect(),
-            configured: run.settings.advertisers.iter().cloned().collect(),
+            requested,
+            only: run.drop_others.then(|| run.roster.advertisers_of(endpoint).into_iter().collect()),
             currency: run.settings.currency.clone(),
             timezone: run.settings.timezone.name().to_owned(),
         }
     }
 
-    /// Whether an advertiser's rows are missing against the configuration's will.
-    fn is_missing(&self, advertiser: &str) -> bool {
-        let is_wanted = self.configured.is_empty() || self.configured.contains(advertiser);
-        is_wanted && !self.asked.contains(advertiser)
+    /// Whether an advertiser's rows are retained.
+    pub(super) fn includes(&self, advertiser: &str) -> bool {
+        !self.requested.contains(advertiser) && self.only.as_ref().is_none_or(|only| only.contains(advertiser))
     }
 
-    /// The advertisers that have rows in the live file of this partition and could not be asked for. What cannot be read
+    /// The advertisers that have rows in the live file of this partition and were not requested. What cannot be read
     /// heals by being replaced.
     pub(super) fn missing_from(&self, store: &Store, table: &str, date: NaiveDate) -> BTreeSet<String> {
         let Ok(file) = File::open(store.path(&partition_path(table, date))) else { return BTreeSet::new() };
         let mut advertisers = read_back::advertisers(file).unwrap_or_default();
-        advertisers.retain(|advertiser| self.is_missing(advertiser));
+        advertisers.retain(|advertiser| self.includes(advertiser));
         advertisers
     }
 
@@ -91,7 +90,7 @@ impl Carry {
         let again = || file.try_clone().map_err(|error| ReadError::Parquet(error.into()));
         let known = Footer::read(again()?)?;
         let mut stay = read_back::advertisers(again()?)?;
-        stay.retain(|advertiser| self.is_missing(advertiser));
+        stay.retain(|advertiser| self.includes(advertiser));
         // It was answered for and refused a moment later: its new rows are there.
         for (advertiser, _) in layout.advertisers(rows) {
             stay.remove(advertiser);
