@@ -43,7 +43,8 @@ pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
         (environment::CLIENT_SECRET, client_secret),
     ]);
     let session = Session::resolve(&flags, &environment, None, now)?;
-    let job = Job { command: "demo", scope: Scope::Pull, strict: false, drop_others: false, prune: false, load: Vec::new() };
+    let job =
+        Job { command: "demo", scope: Scope::Pull, strict: false, drop_others: false, prune: false, load: Vec::new() };
     let ended = pull::launch(job, session, global, run_id).await;
     sandbox.stop().await;
     if global.format != Format::Json && matches!(ended, Ok(Ended { exit_code: 0 })) {

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::pull::{
     Forecast, Portfolio, Scope, Survey, Surveyed, adopt, is_clock_wrong, local_root, portfolio_error,
-    remembered_refusals, removal,
+    remembered_refusals, remembered_unavailable, removal,
 };
 use crate::store::Store;
 
@@ -71,6 +71,7 @@ pub async fn run(
         ledger: &ledger,
         portfolio: portfolio.ids().collect(),
         advertisers: portfolio.ids().filter(|id| !refused.contains(*id)).collect(),
+        unavailable: remembered_unavailable(&ledger),
         today: today(clock.now(), settings.timezone),
         removal: removal(prune, is_clock_wrong(&connection.client, &clock)),
     };

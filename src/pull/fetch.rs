@@ -180,6 +180,11 @@ impl<'r> ReportFetch<'r> {
         advertisers
     }
 
+    /// Whether it is for some advertisers of the run only.
+    pub fn is_scoped(&self) -> bool {
+        self.scope.is_some()
+    }
+
     /// Whether rows of some advertisers only are requested, so that days may have more.
     pub fn is_for_some(&self) -> bool {
         self.scope.is_some() || !self.run.roster.excluded_from(self.table.endpoint).is_empty()

@@ -150,6 +150,8 @@ pub struct Planner<'p> {
     pub ledger: &'p Ledger,
     /// Advertisers to request.
     pub advertisers: Vec<&'p str>,
+    /// Advertisers that an endpoint, named by its path, has no answer for.
+    pub unavailable: BTreeSet<(String, String)>,
     /// Unfinished runs of the same backfill.
     pub earlier_runs: &'p [String],
     /// Today by the clock, in the report time zone: no day from it on is requested, whatever `--as-of` says.
@@ -224,6 +226,8 @@ impl Planner<'_> {
         let schema_version = table_schema_version(table);
         let mut days = PlannedDays::default();
         let mut outdated = BTreeSet::new();
+        let is_available = |id: &&&str| !self.unavailable.contains(&(table.endpoint().path.clone(), (**id).to_owned()));
+        let advertisers: Vec<&str> = self.advertisers.iter().filter(is_available).copied().collect();
         for &day in wanted {
             let record = self.ledger.partition(&table.name, day);
             let Some(record) = record.filter(|record| self.ledger.is_live(record).unwrap_or(false)) else {
@@ -243,12 +247,12 @@ impl Planner<'_> {
             let is_outdated = record.schema_version.as_ref().is_some_and(|version| *version != schema_version);
             let settled = read_for(self.ledger, record);
             let missing: BTreeSet<String> =
-                self.advertisers.iter().filter(|id| !settled.includes(id)).map(|&id| id.to_owned()).collect();
+                advertisers.iter().filter(|id| !settled.includes(id)).map(|&id| id.to_owned()).collect();
             match missing.len() {
                 0 if is_outdated => drop(outdated.insert(day)),
                 0 => {}
                 // Rows cannot be added to a file of other columns.
-                _ if is_outdated || missing.len() == self.advertisers.len() => drop(days.of_all.insert(day)),
+                _ if is_outdated || missing.len() == advertisers.len() => drop(days.of_all.insert(day)),
                 _ => drop(days.of_some.entry(missing).or_default().insert(day)),
             }
         }
@@ -508,6 +512,7 @@ mod tests {
             scope,
             ledger: &ledger,
             advertisers: vec!["1", "2"],
+            unavailable: BTreeSet::new(),
             earlier_runs: &[],
             today: day("2026-11-22"),
             removal: Removal::Recoverable,

@@ -191,6 +191,7 @@ impl Running {
             ledger: &ledger,
             portfolio: self.run.roster.portfolio.ids().collect(),
             advertisers: advertisers.iter().map(String::as_str).collect(),
+            unavailable: self.unavailable(),
             today: today(self.run.clock.now(), self.run.settings.timezone),
             removal: self.removal,
         };
@@ -284,13 +285,19 @@ impl Running {
         let requested = roster.advertisers();
         let refused: Vec<String> =
             roster.portfolio.ids().filter(|id| !requested.iter().any(|known| known == id)).map(str::to_owned).collect();
-        let unavailable = [EndpointId::StatisticsReport, EndpointId::PlacementsReport, EndpointId::TransactionsReport];
-        let unavailable = unavailable.into_iter().flat_map(|endpoint| {
-            let here = roster.excluded_from(endpoint).into_iter().filter(|id| !refused.contains(id));
-            here.map(move |id| format!("{}:{id}", Connector::get().endpoint(endpoint).path))
-        });
-        let unavailable = unavailable.collect();
+        let unavailable = self.unavailable().into_iter().filter(|(_, id)| !refused.contains(id));
+        let unavailable = unavailable.map(|(path, id)| format!("{path}:{id}")).collect();
         (refused, unavailable)
+    }
+
+    /// Advertisers that are excluded from a report, with the report's path.
+    fn unavailable(&self) -> BTreeSet<(String, String)> {
+        let endpoints = [EndpointId::StatisticsReport, EndpointId::PlacementsReport, EndpointId::TransactionsReport];
+        let excluded = endpoints.into_iter().flat_map(|endpoint| {
+            let path = &Connector::get().endpoint(endpoint).path;
+            self.run.roster.excluded_from(endpoint).into_iter().map(move |id| (path.clone(), id))
+        });
+        excluded.collect()
     }
 
     fn finish(self) -> Finished {

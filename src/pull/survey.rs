@@ -35,6 +35,8 @@ pub struct Survey<'s> {
     pub portfolio: Vec<&'s str>,
     /// Those of them that will be requested.
     pub advertisers: Vec<&'s str>,
+    /// Advertisers that an endpoint, named by its path, has no answer for.
+    pub unavailable: BTreeSet<(String, String)>,
     /// Today by the clock, in the report time zone.
     pub today: NaiveDate,
     /// What `keep_days` removes.
@@ -67,6 +69,7 @@ impl Survey<'_> {
             scope: self.scope,
             ledger: self.ledger,
             advertisers: self.advertisers.clone(),
+            unavailable: self.unavailable.clone(),
             earlier_runs: &earlier_runs,
             today: self.today,
             removal: self.removal,
@@ -155,7 +158,7 @@ pub fn remembered_refusals(ledger: &Ledger) -> BTreeSet<String> {
 }
 
 /// The advertisers for which an endpoint had no answer in the last run that requested reports, with the endpoint's path.
-pub(super) fn remembered_unavailable(ledger: &Ledger) -> BTreeSet<(String, String)> {
+pub fn remembered_unavailable(ledger: &Ledger) -> BTreeSet<(String, String)> {
     let pairs = remembered(ledger, UNAVAILABLE_ADVERTISERS).filter_map(|entry| entry.rsplit_once(':'));
     pairs.map(|(path, id)| (path.to_owned(), id.to_owned())).collect()
 }

@@ -118,7 +118,16 @@ impl Coverage {
         let advertisers = settings.advertisers.iter().map(String::as_str).collect();
         let removal = Removal::Recoverable;
         let scope = Scope::Pull;
-        let planner = Planner { settings, scope, ledger, advertisers, earlier_runs: &[], today, removal };
+        let planner = Planner {
+            settings,
+            scope,
+            ledger,
+            advertisers,
+            unavailable: BTreeSet::new(),
+            earlier_runs: &[],
+            today,
+            removal,
+        };
         let plan = planner.plan(pulled);
         let reports = plan.reports.into_iter().map(|planned| (planned.table.name.clone(), planned.days));
         let snapshots = plan.snapshots.iter().map(|table| (table.name.clone(), [settings.as_of].into()));

@@ -160,6 +160,10 @@ impl TablePull<'_> {
 
     /// Everybody was refused, or had no answer; who and why has been said.
     pub(super) fn nobody_left(&self, days: &BTreeSet<NaiveDate>) {
+        // The history of whoever is refused stays to be fetched.
+        if self.fetch.is_scoped() {
+            return;
+        }
         self.not_refreshed(
             days,
             Code::NotRefreshed,
