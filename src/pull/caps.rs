@@ -39,6 +39,11 @@ impl CapDetector {
         Self { cap: cap.map(|rows| (rows, Evidence::Remembered)), ..Self::default() }
     }
 
+    /// Whether a server may cut answers at so many rows.
+    pub fn may_be_a_cap(rows: u64) -> bool {
+        rows >= MIN_REPEATED
+    }
+
     /// Notes an answer; whether its parts should be requested to be sure, although nothing but its size speaks against it.
     pub fn is_suspect(&mut self, rows: u64) -> bool {
         let seen = self.counts.entry(rows).or_default();

@@ -13,7 +13,7 @@ use super::plan::{WindowLimits, WindowQueue};
 use super::reconcile::TotalsQuery;
 use super::settled::{read_for, read_on};
 use super::summary::{Code, Notice};
-use crate::catalog::{Catalog, Connector, EndpointId, ListScope, Table, TableOverrides};
+use crate::catalog::{Catalog, Connector, EndpointId, ListScope, ReportFacts, Table, TableOverrides};
 use crate::criteo::Calls;
 use crate::dates::{DateRange, contiguous_ranges, months_before};
 use crate::ledger::{Ledger, PartitionStatus};
@@ -435,7 +435,7 @@ impl Planner<'_> {
         let totals = if TotalsQuery::new(table, self.settings).is_none() || days.is_empty() {
             0
         } else {
-            contiguous_ranges(days).len() as u64 * requests
+            self.compared_ranges(table, days) * requests
         };
         Forecast {
             days: days.len() as u64,
@@ -445,6 +445,17 @@ impl Planner<'_> {
             calls: windows * requests + totals,
             is_guess: is_guess && !days.is_empty(),
         }
+    }
+
+    /// Ranges of days whose totals are requested. A single day without a day of its own in its rows is not compared again
+    /// where its file was.
+    fn compared_ranges(&self, table: &Table, days: &BTreeSet<NaiveDate>) -> u64 {
+        let has_day = table.report().is_none_or(ReportFacts::has_day);
+        let was_compared = |range: &DateRange| {
+            let record = self.ledger.partition(&table.name, range.from());
+            !has_day && range.len_days() == 1 && record.is_some_and(|record| record.status != PartitionStatus::Mismatch)
+        };
+        contiguous_ranges(days).iter().filter(|range| !was_compared(range)).count() as u64
     }
 
     fn snapshot_forecast(&self, table: &Table) -> Forecast {

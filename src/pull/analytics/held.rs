@@ -11,6 +11,7 @@ use chrono::NaiveDate;
 use super::{AnsweredWindow, TablePull};
 use crate::dates::{DateRange, contiguous_ranges};
 use crate::ledger::PartitionStatus;
+use crate::pull::caps::CapDetector;
 use crate::pull::fetch::{Pulled, RequestedWindow, WindowFailure};
 use crate::pull::plan::WindowQueue;
 use crate::pull::reconcile::{Sums, TotalsQuery};
@@ -42,7 +43,7 @@ impl TablePull<'_> {
         let mut ready = Vec::new();
         {
             let mut state = self.state();
-            if largest > 0 && largest >= state.largest_answer {
+            if CapDetector::may_be_a_cap(largest) && largest >= state.largest_answer {
                 state.largest_answer = largest;
                 ready.extend(state.held.extract_if(.., |held| held.window.pulled.largest_answer < largest));
                 window.pulled.memory = None;
