@@ -106,7 +106,7 @@ impl Launch {
             resume_key: String::new(),
             planned: Calls::default(),
         };
-        running.execute(self.tables, self.warnings, interrupted).await
+        Box::pin(running.execute(self.tables, self.warnings, interrupted)).await
     }
 }
 

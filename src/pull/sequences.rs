@@ -120,6 +120,7 @@ impl World {
             as_of: Some(self.today),
             tables: vec![STATISTICS.to_owned(), PLACEMENTS.to_owned()],
             advertisers: step.advertiser.map(|at| ids[at].clone()).into_iter().collect(),
+            ..Overrides::default()
         };
         let file = ConfigurationFile { path: "c.toml".into(), text: SETTINGS.to_owned() };
         let now = self.today.and_time(NaiveTime::MIN).and_utc() + chrono::TimeDelta::hours(12);
