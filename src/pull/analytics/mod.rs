@@ -82,6 +82,8 @@ struct State {
     /// Rows of the largest answer so far.
     largest_answer: u64,
     repairs: Repairs,
+    /// Windows that had shrunk, with their rows and those that their days had when requested alone.
+    shrunk: Vec<(DateRange, u64, u64)>,
     /// A window had no answer.
     had_outage: bool,
     /// Windows that were answered.

@@ -53,6 +53,7 @@ impl TablePull<'_> {
             Answer::Published(counts) => learn(queue, &counts),
             Answer::Unjudged(counts, answered) => {
                 learn(queue, &counts);
+                self.compare_with_shrunk(window, answered.pulled.rows);
                 self.publish_or_hold(answered).await;
             }
         }
@@ -62,6 +63,20 @@ impl TablePull<'_> {
             queue.lower_cap(cap);
         }
         self.reconsider(queue);
+    }
+
+    /// If the days of a window that had shrunk have more rows than it had, it was cut.
+    fn compare_with_shrunk(&self, window: DateRange, rows: u64) {
+        let mut cut_at = None;
+        for (shrunk, had, alone) in &mut self.state().shrunk {
+            if shrunk.contains(window.from()) && shrunk.contains(window.to()) {
+                *alone += rows;
+                cut_at = cut_at.max((*alone > *had).then_some(*had));
+            }
+        }
+        if let Some(cap) = cut_at {
+            self.fetch.caps().prove(cap);
+        }
     }
 
     pub(super) fn proven_cap(&self) -> Option<u64> {
@@ -81,6 +96,7 @@ impl TablePull<'_> {
             WindowFailure::Shrunk(rows) => {
                 tracing::warn!(table = %self.table.name, %window, rows, "much fewer rows than before; requesting each day");
                 self.count(TableSummary { calls: 1, ..TableSummary::default() });
+                self.state().shrunk.push((window, rows, 0));
                 queue.put_back_days(window);
             }
             WindowFailure::CannotSplit(message) => {
