@@ -212,14 +212,14 @@ impl TablePull<'_> {
 
 /// Whether fewer days may be answered where these were refused.
 fn may_concern_days(kind: FetchErrorKind) -> bool {
-    matches!(kind, FetchErrorKind::Rejected | FetchErrorKind::ScopeRefused)
+    kind == FetchErrorKind::Rejected
 }
 
 fn concerns_every_window(kind: FetchErrorKind) -> bool {
     match kind {
-        FetchErrorKind::Credentials | FetchErrorKind::DeadlinePassed => true,
+        // Whether a 403 concerns some advertisers only, `fetch` has found out.
+        FetchErrorKind::Credentials | FetchErrorKind::DeadlinePassed | FetchErrorKind::ScopeRefused => true,
         FetchErrorKind::Rejected
-        | FetchErrorKind::ScopeRefused
         | FetchErrorKind::AdvertiserRefused
         | FetchErrorKind::TooLarge
         | FetchErrorKind::Unavailable
