@@ -13,6 +13,7 @@ use crate::cli::{Format, GlobalOptions, LoadArguments, LoadTarget};
 use crate::clock::Clock;
 use crate::document::Plain;
 use crate::error::{Code, Error};
+use crate::load::bigquery::BigQuery;
 use crate::load::changes::Scope;
 use crate::load::duckdb::DuckDb;
 use crate::load::files::OutputFiles;
@@ -117,7 +118,11 @@ async fn into_one(
             Ok(mut target) => load::load(&mut target, output, tables, options, clock).await,
             Err(error) => LoadReport::failed(kind, &settings.load.duckdb.database, &error),
         },
-        TargetKind::BigQuery | TargetKind::Snowflake => {
+        TargetKind::BigQuery => match BigQuery::new(&settings.load.bigquery, mode, clock) {
+            Ok(mut target) => load::load(&mut target, output, tables, options, clock).await,
+            Err(error) => LoadReport::failed(kind, &settings.load.bigquery.dataset, &error),
+        },
+        TargetKind::Snowflake => {
             let message = format!("this build cannot load into {kind}");
             LoadReport::failed(kind, "", &LoadError::new(LoadErrorKind::DriverMissing, message))
         }
@@ -146,9 +151,11 @@ fn document(run_id: &str, session: &Session, reports: &[LoadReport]) -> (Value, 
 fn script(reports: &[LoadReport]) -> String {
     let mut text = String::new();
     for report in reports {
-        writeln!(text, "-- {}: {}", report.target, report.place).expect("a string takes any text");
+        // BigQuery's script is one of the shell.
+        let comment = if report.target == TargetKind::BigQuery.name() { "#" } else { "--" };
+        writeln!(text, "{comment} {}: {}", report.target, report.place).expect("a string takes any text");
         if report.statements.is_empty() && report.errors.is_empty() {
-            text.push_str("-- nothing has changed\n");
+            writeln!(text, "{comment} nothing has changed").expect("a string takes any text");
         }
         text.push_str(&report.statements.concat());
     }

@@ -88,6 +88,7 @@ mod tests {
             table: "t".into(),
             date: date.parse().expect("a date"),
             sha256: sha256.into(),
+            rows: 1,
         }
     }
 

@@ -8,6 +8,7 @@
 //! Refuses to do: change a type, touch a table or view that it did not create, load a file whose checksum is not the
 //! recorded one, or know anything of Criteo.
 
+pub mod bigquery;
 pub mod changes;
 pub mod columns;
 pub mod duckdb;

@@ -20,6 +20,8 @@ pub struct HeldPartition {
     pub date: NaiveDate,
     /// Checksum of the file it came from.
     pub sha256: String,
+    /// Its rows.
+    pub rows: u64,
 }
 
 /// The columns of the table.

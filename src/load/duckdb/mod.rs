@@ -46,6 +46,7 @@ struct HeldRow {
     table_name: String,
     partition_date: NaiveDate,
     sha256: String,
+    row_count: u64,
 }
 
 #[derive(Deserialize)]
@@ -156,6 +157,7 @@ impl Target for DuckDb {
             table: row.table_name,
             date: row.partition_date,
             sha256: row.sha256,
+            rows: row.row_count,
         });
         let held: Vec<HeldPartition> = held.collect();
         self.held_tables = held.iter().map(|partition| partition.table.clone()).collect();

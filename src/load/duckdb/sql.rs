@@ -46,7 +46,7 @@ pub(super) fn count_tables(place: &Place, name: &str) -> String {
 /// What is loaded.
 pub(super) fn select_state(place: &Place) -> String {
     format!(
-        "SELECT output_id, table_name, CAST(partition_date AS VARCHAR) AS partition_date, sha256 FROM {};\n",
+        "SELECT output_id, table_name, CAST(partition_date AS VARCHAR) AS partition_date, sha256, row_count FROM {};\n",
         place.relation(STATE_TABLE)
     )
 }
