@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
@@ -196,7 +196,10 @@ pub enum Command {
     /// Show what is there: coverage by table and day, what is due next, last runs; needs no credentials, calls nothing
     ///
     /// Days are final, provisional (Criteo still restates them), mismatched (sums are not Criteo's totals) or missing.
-    #[command(after_help = "Example:\n  criteo-source status --history --tables ad_statistics_daily")]
+    #[command(
+        after_help = "Examples:\n  criteo-source status --check --max-age 26h\n  criteo-source status --history \
+                      ad_statistics_daily --day 2026-11-03 -v\n  criteo-source status --html status.html"
+    )]
     Status(StatusArguments),
 
     /// Show the contract of each table, or of one, as resolved for the current configuration
@@ -241,6 +244,7 @@ impl Command {
     fn typed_range(&self) -> Option<(NaiveDate, NaiveDate)> {
         match self {
             Self::Plan(arguments) => arguments.from.zip(arguments.to),
+            Self::Status(arguments) => arguments.history.from.zip(arguments.history.to),
             Self::Backfill(arguments) => Some((arguments.from, arguments.to)),
             _ => None,
         }
@@ -435,8 +439,16 @@ impl LoadArguments {
 }
 
 /// Arguments of `status`.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct StatusArguments {
+    /// Exit with 4 unless yesterday is complete in every report and today's snapshots are taken: for monitors
+    #[arg(long)]
+    pub check: bool,
+
+    /// With `--check`: accept what was complete that long ago, such as `26h`, `90m` or `2d`
+    #[arg(long, value_name = "AGE", value_parser = age, requires = "check")]
+    pub max_age: Option<TimeDelta>,
+
     /// Reconstruct a lost or damaged ledger from the data files; damaged files go to `_ledger/damaged`
     #[arg(long)]
     pub rebuild: bool,
@@ -445,9 +457,46 @@ pub struct StatusArguments {
     #[arg(long)]
     pub verify: bool,
 
-    /// Show what re-pulls changed: column sums before and after, by day
-    #[arg(long)]
-    pub history: bool,
+    /// Which changes to show.
+    #[command(flatten)]
+    pub history: HistoryArguments,
+
+    /// Write everything as one self-contained web page, and print the rest as usual
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+/// The part of `status` that is about restatement.
+#[derive(Clone, Debug, Args)]
+pub struct HistoryArguments {
+    /// Show what re-pulls changed, newest day first, of one table or of all; with `-v` every step with exact sums
+    #[arg(long, value_name = "TABLE", num_args = 0..=1)]
+    pub history: Option<Option<String>>,
+
+    /// With `--history`: only this day
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date, requires = "history", conflicts_with_all = ["from", "to"])]
+    pub day: Option<NaiveDate>,
+
+    /// With `--history`: from this day, included
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date, requires_all = ["history", "to"])]
+    pub from: Option<NaiveDate>,
+
+    /// With `--history`: to this day, included
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date, requires_all = ["history", "from"])]
+    pub to: Option<NaiveDate>,
+}
+
+/// Reads `26h`, `90m` or `2d`.
+fn age(text: &str) -> Result<TimeDelta, String> {
+    let invalid = || format!("`{text}` is not an age: write a number and a unit, such as `26h`, `90m` or `2d`");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(invalid)?;
+    let number: u32 = number.parse().map_err(|_| invalid())?;
+    match unit {
+        "m" => Ok(TimeDelta::minutes(number.into())),
+        "h" => Ok(TimeDelta::hours(number.into())),
+        "d" => Ok(TimeDelta::days(number.into())),
+        _ => Err(invalid()),
+    }
 }
 
 /// Arguments of `schema`.

@@ -174,6 +174,11 @@ impl ReportFacts {
     pub fn has_day(&self) -> bool {
         self.row_day != RowDay::Requested
     }
+
+    /// Whether Criteo has totals that sums can be compared with.
+    pub fn has_totals(&self) -> bool {
+        self.totals != TotalsBy::None
+    }
 }
 
 /// What one request for a list is about.

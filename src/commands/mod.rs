@@ -1,6 +1,7 @@
 //! The verbs: one file each, holding what the verb does. Here is only which verb runs, and how its end is reported.
 
 pub mod check;
+mod columns;
 pub mod completions;
 pub mod demo;
 mod failure;
@@ -17,6 +18,7 @@ pub mod schema;
 pub(crate) mod session;
 mod signals;
 pub mod status;
+mod terminal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -105,7 +107,7 @@ async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
         Command::Login(arguments) => login::run(arguments, global, run_id).await,
         Command::Logout => logout::run(global, run_id),
         Command::Load(arguments) => load::run(arguments, global, run_id).await,
-        Command::Status(arguments) => status::run(*arguments, global, run_id),
+        Command::Status(arguments) => status::run(arguments, global, run_id),
         Command::Schema(arguments) => schema::run(arguments, global).map(|()| Ended::DONE),
         Command::Sandbox(arguments) => sandbox::run(arguments, global.format).await.map(|()| Ended::DONE),
         Command::Completions(arguments) => completions::run(arguments.shell).map(|()| Ended::DONE),

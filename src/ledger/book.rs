@@ -422,6 +422,7 @@ mod tests {
             timezone: None,
             confirmed_at: None,
             without_advertisers: Vec::new(),
+            reconciliation: None,
             differences: Vec::new(),
             history: Vec::new(),
         }

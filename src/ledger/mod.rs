@@ -35,7 +35,8 @@ pub use book::Ledger;
 pub use error::LedgerError;
 pub use rebuild::{Dropped, Rebuild, Rebuilt};
 pub use records::{
-    Difference, FORMAT_VERSION, PartitionRecord, PartitionStatus, Restatement, RunOutcome, RunRecord, partition_path,
+    Difference, FORMAT_VERSION, PartitionRecord, PartitionStatus, Reconciliation, Restatement, RunOutcome, RunRecord,
+    partition_path,
 };
 pub use sealed::Damage;
 #[cfg(any(test, feature = "fuzzing"))]

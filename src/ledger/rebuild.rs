@@ -174,6 +174,7 @@ impl Rebuild<'_> {
             timezone: provenance.timezone,
             confirmed_at: None,
             without_advertisers: provenance.without_advertisers,
+            reconciliation: None,
             differences: Vec::new(),
             history: Vec::new(),
         };

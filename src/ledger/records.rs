@@ -73,6 +73,9 @@ pub struct PartitionRecord {
     /// Advertisers that could not be asked for: their rows are not in the file, or those of an earlier pull.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_advertisers: Vec<String>,
+    /// How its sums compare with Criteo's totals; `None` where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconciliation: Option<Reconciliation>,
     /// Where its sums are not Criteo's totals; empty when they agree or were not compared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
@@ -112,6 +115,20 @@ impl PartitionRecord {
 /// Path of a partition's file below the output: Hive layout, with `dt` as the key because no column has that name.
 pub fn partition_path(table: &str, date: NaiveDate) -> String {
     format!("{table}/dt={date}/data.parquet")
+}
+
+/// How the sums of a partition compare with Criteo's own totals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reconciliation {
+    /// They are equal, but for rounding.
+    Equal,
+    /// They differ.
+    Differs,
+    /// The totals could not be read.
+    Unreadable,
+    /// Criteo has no totals of this report.
+    None,
 }
 
 /// A sum that is not Criteo's own total.

@@ -90,6 +90,7 @@ impl Output {
             timezone: Some("UTC".to_owned()),
             confirmed_at: None,
             without_advertisers: vec!["9".to_owned()],
+            reconciliation: None,
             differences: Vec::new(),
             history: Vec::new(),
         }

@@ -544,6 +544,12 @@ codes! {
         remedy: "fetch the day again with `criteo-source backfill --force`, or reconstruct the ledger with \
                  `criteo-source status --rebuild` if the file is right",
     }
+    NotComplete {
+        name: "not_complete", kind: Partial, seen_in: &["status"],
+        cause: "`status --check` found a day or a snapshot that is not there, sums that differ from Criteo's totals, or no run \
+                without errors within `--max-age`.",
+        remedy: "run `criteo-source pull`, then `criteo-source status` to see what is still missing and why",
+    }
     PartitionNotRebuilt {
         name: "partition_not_rebuilt", kind: Partial, seen_in: &["status"],
         cause: "A data file could not be used when the ledger was reconstructed.",

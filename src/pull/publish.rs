@@ -170,6 +170,7 @@ impl Publisher {
             timezone: Some(self.timezone.clone()),
             confirmed_at: None,
             without_advertisers: self.without_advertisers.clone(),
+            reconciliation: None,
             differences: Vec::new(),
             history: Vec::new(),
         }

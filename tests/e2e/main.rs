@@ -27,5 +27,6 @@ mod refusals;
 mod resume;
 mod secrets;
 mod spellings;
+mod status;
 mod support;
 mod trust;

@@ -2,6 +2,7 @@
 
 use super::Selection;
 use crate::catalog::{Column, ColumnType, Connector, Table};
+use crate::commands::columns::aligned;
 
 pub(super) fn render(selection: Selection<'_>) -> String {
     match selection {
@@ -23,7 +24,7 @@ fn one(table: &Table) -> String {
         Connector::get().scope(table.job).name,
         table.primary_key.join(", "),
         table.partition_by,
-        aligned(&rows),
+        aligned(&rows, &[]),
     )
 }
 
@@ -54,22 +55,5 @@ fn list(tables: &[Table]) -> String {
             table.description.clone(),
         ]);
     }
-    format!("{}\n`criteo-source schema TABLE` shows the columns of one table.\n", aligned(&rows))
-}
-
-/// Columns padded to their widest cell; the last one is left as it is.
-fn aligned(rows: &[[String; 5]]) -> String {
-    let mut widths = [0; 5];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    format!("{}\n`criteo-source schema TABLE` shows the columns of one table.\n", aligned(&rows, &[]))
 }

@@ -1,16 +1,17 @@
 //! The one JSON document of `status`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::Status;
 use super::coverage::{DayState, TableCoverage};
-use super::history::{Change, changes};
+use super::health::reconciliation;
+use super::history::{Change, Selection};
 use crate::cli::StatusArguments;
 use crate::document::Document;
-use crate::ledger::{Difference, PartitionRecord, Rebuilt, RunRecord, Verification};
+use crate::ledger::{Difference, PartitionRecord, Rebuilt, Reconciliation, RunRecord, Verification};
 use crate::notice::{Code, Notice};
 
 /// Runs in the document.
@@ -27,6 +28,15 @@ pub(super) struct StatusMembers<'s> {
     verification: Option<&'s Verification>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Vec<Change>>,
+    jobs: BTreeMap<&'static str, JobStatus<'s>>,
+    problems: &'s [String],
+}
+
+/// Whether a job's newest data is there.
+#[derive(Serialize)]
+pub(super) struct JobStatus<'s> {
+    is_complete: bool,
+    summary: &'s str,
 }
 
 #[derive(Serialize)]
@@ -46,6 +56,8 @@ pub(super) struct TableStatus<'s> {
     missing: BTreeSet<NaiveDate>,
     outdated: BTreeSet<NaiveDate>,
     due: &'s BTreeSet<NaiveDate>,
+    /// Days by how their sums compare with Criteo's totals.
+    reconciliation: BTreeMap<&'static str, usize>,
     mismatches: Vec<Mismatch<'s>>,
     without_advertisers: Vec<LeftOut<'s>>,
 }
@@ -63,7 +75,7 @@ struct LeftOut<'s> {
 }
 
 impl<'s> TableStatus<'s> {
-    fn of(covered: &'s TableCoverage) -> Self {
+    fn of(name: &str, covered: &'s TableCoverage, status: &Status) -> Self {
         let records = &covered.records;
         Self {
             kind: if covered.is_snapshot { "snapshot" } else { "report" },
@@ -80,6 +92,7 @@ impl<'s> TableStatus<'s> {
             missing: covered.missing(),
             outdated: covered.outdated.clone(),
             due: &covered.due,
+            reconciliation: if covered.is_snapshot { BTreeMap::new() } else { reconciliations(name, covered, status) },
             mismatches: mismatched(records)
                 .map(|record| Mismatch { date: record.date, differences: &record.differences })
                 .collect(),
@@ -92,28 +105,48 @@ impl<'s> TableStatus<'s> {
     }
 }
 
+fn reconciliations(name: &str, covered: &TableCoverage, status: &Status) -> BTreeMap<&'static str, usize> {
+    let table = status.tables.iter().find(|table| table.name == name);
+    let mut counts = BTreeMap::new();
+    for record in &covered.records {
+        let word = match reconciliation(table, record) {
+            Some(Reconciliation::Equal) => "equal",
+            Some(Reconciliation::Differs) => "differs",
+            Some(Reconciliation::Unreadable) => "unreadable",
+            Some(Reconciliation::None) => "none",
+            None => "unknown",
+        };
+        *counts.entry(word).or_insert(0) += 1;
+    }
+    counts
+}
+
 /// Records whose sums are not Criteo's totals.
 pub(super) fn mismatched(records: &[PartitionRecord]) -> impl Iterator<Item = &PartitionRecord> {
     records.iter().filter(|record| DayState::from(record.status) == DayState::Mismatch)
 }
 
 /// Puts everything together.
-pub(super) fn of(status: &Status, arguments: StatusArguments) -> Document<TableStatus<'_>, StatusMembers<'_>> {
-    let history = arguments.history.then(|| {
+pub(super) fn of<'s>(status: &'s Status, arguments: &StatusArguments) -> Document<TableStatus<'s>, StatusMembers<'s>> {
+    let history = Selection::of(&arguments.history).map(|selection| {
         let records = status.coverage.tables.values().flat_map(|covered| &covered.records);
-        records.flat_map(changes).collect()
+        selection.changed(records).into_iter().flat_map(|(_, changes)| changes.into_iter().rev()).collect()
     });
+    let jobs = status.health.jobs.iter();
+    let jobs = jobs.map(|job| (job.job.name(), JobStatus { is_complete: job.is_complete, summary: &job.sentence }));
     let members = StatusMembers {
         as_of: status.settings.as_of,
         runs: status.ledger.runs().rev().take(MAX_RUNS).collect(),
         rebuilt: status.rebuilt.as_ref(),
         verification: status.verification.as_ref(),
         history,
+        jobs: jobs.collect(),
+        problems: &status.health.problems,
     };
     let tables = status.coverage.tables.iter();
     let document = Document {
         output: Some(status.settings.output.to_string()),
-        tables: tables.map(|(name, covered)| (name.clone(), TableStatus::of(covered))).collect(),
+        tables: tables.map(|(name, covered)| (name.clone(), TableStatus::of(name, covered, status))).collect(),
         warnings: status.warnings.clone(),
         ..Document::new(&status.run_id, "status", members)
     };
@@ -130,13 +163,13 @@ fn errors(status: &Status) -> Vec<Notice> {
     let dropped = status.rebuilt.iter().flat_map(|rebuilt| &rebuilt.dropped).filter(|dropped| dropped.is_loss);
     let dropped = dropped
         .map(|dropped| Notice::new(Code::PartitionNotRebuilt, format!("`{}`: {}", dropped.path, dropped.message)));
-    dropped.chain(findings).collect()
+    let problems = status.is_checked.then_some(&status.health.problems).into_iter().flatten();
+    let problems = problems.map(|problem| Notice::new(Code::NotComplete, problem.clone()));
+    dropped.chain(findings).chain(problems).collect()
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::ledger::PartitionStatus;
 
@@ -163,6 +196,7 @@ pub(super) mod tests {
             timezone: None,
             confirmed_at: None,
             without_advertisers: Vec::new(),
+            reconciliation: None,
             differences: Vec::new(),
             history: Vec::new(),
         };

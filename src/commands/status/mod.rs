@@ -5,8 +5,12 @@
 mod calendar;
 mod coverage;
 mod document;
+mod health;
 mod history;
+mod html;
 mod text;
+
+use chrono::{DateTime, Utc};
 
 use crate::catalog::Table;
 use crate::cli::{Format, GlobalOptions, StatusArguments};
@@ -19,35 +23,48 @@ use crate::settings::{OutputLocation, Settings};
 use crate::store::{RunLock, Store};
 
 use super::session::Session;
+use super::terminal::Terminal;
 use super::{Ended, print_document, print_text};
 use coverage::Coverage;
+use health::{Circumstances, Health};
 
 /// Everything there is to say, before it is put in words.
 struct Status {
     run_id: String,
     settings: Settings,
     coverage: Coverage,
+    health: Health,
+    /// What makes the rest worth little: no output, no ledger, damaged files. Said first.
+    faults: Vec<String>,
+    tables: Vec<Table>,
+    now: DateTime<Utc>,
     ledger: Ledger,
     rebuilt: Option<Rebuilt>,
     verification: Option<Verification>,
     warnings: Vec<Notice>,
+    /// Whether being incomplete is an error.
+    is_checked: bool,
 }
 
 /// Shows the output's state; rebuilds or verifies it first if asked to.
-pub fn run(arguments: StatusArguments, global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
+pub fn run(arguments: &StatusArguments, global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
     let mut session = Session::load(global)?;
     let tables = session.all_tables()?;
-    let status = look(arguments, session, &tables, run_id)?;
+    check_table(arguments, &tables)?;
+    let status = look(arguments, session, tables, run_id)?;
+    if let Some(path) = &arguments.html {
+        html::write(&status, path)?;
+    }
     let document = document::of(&status, arguments);
     let ended = Ended { exit_code: document.exit_code() };
     match global.format {
         Format::Json => print_document(&document)?,
-        _ => print_text(&text::render(&status, arguments))?,
+        _ => print_text(&text::render(&status, arguments, global.verbose > 0, Terminal::of_stdout()))?,
     }
     Ok(ended)
 }
 
-fn look(arguments: StatusArguments, session: Session, tables: &[Table], run_id: &str) -> Result<Status, Error> {
+fn look(arguments: &StatusArguments, session: Session, tables: Vec<Table>, run_id: &str) -> Result<Status, Error> {
     let Session { mut settings, mut warnings, clock } = session;
     let store = Store::read_only(local_root(&settings.output)?);
     let rebuilt = if arguments.rebuild {
@@ -55,7 +72,7 @@ fn look(arguments: StatusArguments, session: Session, tables: &[Table], run_id: 
             store: &store,
             run_id,
             now: clock.now(),
-            tables,
+            tables: &tables,
             as_of: settings.as_of,
             timezone: settings.timezone,
             lookback_days: settings.lookback_days,
@@ -74,16 +91,74 @@ fn look(arguments: StatusArguments, session: Session, tables: &[Table], run_id: 
     } else {
         None
     };
+    let mut faults = no_output(&settings);
     let damaged = ledger.damaged_files()?;
-    warnings.extend(damaged.into_iter().map(|file| Notice::new(Code::LedgerDamaged, format!("`{file}` is damaged"))));
+    let damaged = damaged.into_iter().map(|file| Notice::new(Code::LedgerDamaged, format!("`{file}` is damaged")));
+    let damaged: Vec<Notice> = damaged.collect();
+    faults.extend(
+        damaged.iter().map(|notice| format!("{}: {}", notice.message, notice.remedy.as_deref().unwrap_or_default())),
+    );
+    warnings.extend(damaged);
     warnings.extend(ledger.row_caps().iter().map(|(table, rows)| {
         let message = format!("Criteo cuts the responses for `{table}` at {rows} rows; requests are sized for that");
         Notice::new(Code::RowCapLowered, message).table(table)
     }));
-    let coverage = Coverage::of(&settings, tables, &ledger, today(clock.now(), settings.timezone));
+    let coverage = Coverage::of(&settings, &tables, &ledger, today(clock.now(), settings.timezone));
     warnings.extend(coverage.notices.iter().cloned());
     warnings.retain(|warning| warning.table.as_ref().is_none_or(|table| coverage.tables.contains_key(table)));
-    Ok(Status { run_id: run_id.to_owned(), settings, coverage, ledger, rebuilt, verification, warnings })
+    let now = clock.now();
+    let circumstances = Circumstances {
+        settings: &settings,
+        tables: &tables,
+        runs: ledger.runs().collect(),
+        now,
+        max_age: arguments.max_age,
+    };
+    let mut health = Health::of(&coverage, &circumstances);
+    if coverage.tables.values().all(|table| table.records.is_empty()) && !faults.is_empty() {
+        // Naming every table would bury what is wrong.
+        health.problems.clear();
+    }
+    health.problems.splice(0..0, faults.iter().cloned());
+    let run_id = run_id.to_owned();
+    let is_checked = arguments.check;
+    Ok(Status {
+        run_id,
+        settings,
+        coverage,
+        health,
+        faults,
+        tables,
+        now,
+        ledger,
+        rebuilt,
+        verification,
+        warnings,
+        is_checked,
+    })
+}
+
+/// An output that does not exist is most often a mistyped one.
+fn no_output(settings: &Settings) -> Vec<String> {
+    let is_there = local_root(&settings.output).is_ok_and(std::path::Path::is_dir);
+    let message = || {
+        format!(
+            "there is no output at {}: either nothing was pulled into it yet, or `--output` (or `output` in the \
+             configuration) names another place than the pulls do",
+            settings.output
+        )
+    };
+    if is_there { Vec::new() } else { vec![message()] }
+}
+
+/// A table of `--history` that nobody knows is a typing error.
+fn check_table(arguments: &StatusArguments, tables: &[Table]) -> Result<(), Error> {
+    let Some(Some(name)) = &arguments.history.history else { return Ok(()) };
+    if tables.iter().any(|table| table.name == *name) {
+        return Ok(());
+    }
+    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    Err(Error::usage(format!("there is no table `{name}`; those are {}", names.join(", "))))
 }
 
 /// Whether `--tables` names the table, or nothing.

@@ -1,4 +1,4 @@
-//! `status` for people: what is there first, then what needs a person, then the last runs.
+//! `status` for people: whether yesterday is complete, then what is there, then what needs a person, then the last runs.
 
 use std::fmt::Write;
 
@@ -8,66 +8,91 @@ use super::Status;
 use super::calendar;
 use super::coverage::{DayState, TableCoverage};
 use super::document::mismatched;
-use super::history::changes;
+use super::history::{Change, Selection, in_percent, overall};
 use crate::cli::StatusArguments;
+use crate::commands::columns::{Align, aligned};
+use crate::commands::terminal::{Terminal, Tone};
 use crate::dates::{DateRange, contiguous_ranges};
 use crate::ledger::{PartitionRecord, Rebuilt, RunOutcome, RunRecord, Verification};
+use crate::notice::Code;
 
 /// Runs shown.
 const MAX_RUNS: usize = 5;
-/// Characters of an error shown.
-const ERROR_WIDTH: usize = 100;
-/// Ranges of missing days shown per table, and changes per `--history` of one day's columns.
+/// Ranges of missing days, and errors of a run, that are shown.
 const MAX_RANGES: usize = 8;
+/// Problems shown before the rest is counted.
+const MAX_PROBLEMS: usize = 12;
+/// Columns of a job's name in front of its sentence.
+const JOB_WIDTH: usize = 11;
 
 /// What was asked for; without any option, the coverage.
-pub(super) fn render(status: &Status, arguments: StatusArguments) -> String {
-    let mut text = Page::default();
+pub(super) fn render(status: &Status, arguments: &StatusArguments, is_verbose: bool, terminal: Terminal) -> String {
+    let mut text = Page { text: String::new(), terminal };
+    let selection = Selection::of(&arguments.history);
+    for fault in status.faults.iter().filter(|_| !arguments.check) {
+        text.line(&terminal.paint(Tone::Bad, &terminal.wrap(fault, 0)));
+    }
     if let Some(rebuilt) = &status.rebuilt {
         text.rebuilt(rebuilt);
     }
     if let Some(verification) = &status.verification {
         text.verification(verification);
     }
-    if arguments.history {
-        text.history(status);
+    if let Some(selection) = &selection {
+        text.history(status, selection, is_verbose);
     }
-    if !(arguments.rebuild || arguments.verify || arguments.history) {
+    if arguments.check {
+        text.check(status);
+    } else if !(arguments.rebuild || arguments.verify || selection.is_some()) {
         text.coverage(status);
     }
-    super::super::output::notices(&mut text.0, "warning", &status.warnings);
-    text.0
+    // What was said first is not said again.
+    let warnings = status.warnings.iter().filter(|warning| warning.code != Code::LedgerDamaged);
+    super::super::output::notices(&mut text.text, "warning", &warnings.cloned().collect::<Vec<_>>());
+    text.text
 }
 
-#[derive(Default)]
-struct Page(String);
+struct Page {
+    text: String,
+    terminal: Terminal,
+}
 
 impl Page {
     fn line(&mut self, content: &str) {
-        writeln!(self.0, "{}", content.trim_end()).expect("a string takes any text");
+        writeln!(self.text, "{}", content.trim_end()).expect("a string takes any text");
+    }
+
+    /// A line, or as many as it needs, the second and later ones indented.
+    fn wrapped(&mut self, content: &str, indent: usize) {
+        let wrapped = self.terminal.wrap(content, indent);
+        self.line(&wrapped);
     }
 
     /// A heading after an empty line, which the first does not need.
     fn heading(&mut self, heading: &str) {
-        if !self.0.is_empty() {
+        if !self.text.is_empty() {
             self.line("");
         }
-        self.line(heading);
+        self.wrapped(heading, 0);
+    }
+
+    /// Rows of a table, its heading first.
+    fn table(&mut self, rows: &[Vec<String>], alignment: &[Align]) {
+        self.line("");
+        self.text.push_str(&aligned(rows, alignment));
     }
 
     fn coverage(&mut self, status: &Status) {
         let settings = &status.settings;
-        self.line(&format!("{} as of {} ({})", settings.output, settings.as_of, settings.timezone.name()));
-        let tables = &status.coverage.tables;
+        self.wrapped(&format!("{} as of {} ({})", settings.output, settings.as_of, settings.timezone.name()), 2);
         let reports: Vec<(&str, &TableCoverage)> = named(status).filter(|(_, table)| !table.is_snapshot).collect();
-        if tables.values().all(|table| table.records.is_empty()) {
-            self.line("nothing was pulled yet: `criteo-source pull` starts");
-        }
+        self.health(status);
         if !reports.is_empty() {
             self.reports(&reports);
-            self.heading("last ten weeks, Monday first");
+            self.heading("last weeks, Monday first");
             let last = settings.as_of.pred_opt().unwrap_or(settings.as_of);
-            self.0.push_str(&calendar::draw(last, reports.iter().map(|(name, table)| (*name, &table.days))));
+            let days = reports.iter().map(|(name, table)| (*name, &table.days));
+            self.text.push_str(&calendar::draw(last, self.terminal, days));
             self.line(calendar::LEGEND);
         }
         self.snapshots(status);
@@ -78,35 +103,69 @@ impl Page {
         self.runs(status);
     }
 
-    fn reports(&mut self, reports: &[(&str, &TableCoverage)]) {
-        let width = name_width(reports.iter().map(|(name, _)| *name));
-        self.heading(&format!(
-            "{:width$}  {:10}  {:10}  {:>5}  {:>11}  {:>8}  {:>7}  {:>12}",
-            "report", "first", "last", "final", "provisional", "mismatch", "missing", "rows"
-        ));
-        for (name, table) in reports {
-            let counts = [DayState::Final, DayState::Provisional, DayState::Mismatch, DayState::Missing]
-                .map(|state| table.count(state));
-            let [fixed, provisional, mismatch, missing] = counts;
-            let (first, last, rows) = (shown(table.first()), shown(table.last()), table.rows());
-            self.line(&format!(
-                "{name:width$}  {first:10}  {last:10}  {fixed:>5}  {provisional:>11}  {mismatch:>8}  {missing:>7}  \
-                 {rows:>12}"
-            ));
+    /// A sentence per job.
+    fn health(&mut self, status: &Status) {
+        if status.coverage.tables.values().all(|table| table.records.is_empty()) {
+            return self.wrapped("nothing was pulled yet: `criteo-source pull` starts", 0);
+        }
+        self.line("");
+        for job in &status.health.jobs {
+            let name = format!("{:JOB_WIDTH$}", job.job.name());
+            let sentence = self.terminal.wrap(&format!("{name}{}", job.sentence), JOB_WIDTH);
+            // The name is painted after its width has been used.
+            let rest = sentence.split_once(' ').map_or("", |(_, rest)| rest.trim_start());
+            let tone = if job.is_complete { Tone::Good } else { Tone::Bad };
+            let painted = self.terminal.paint(tone, job.job.name());
+            let blanks = JOB_WIDTH - job.job.name().len();
+            self.line(&format!("{painted}{:blanks$}{rest}", ""));
         }
     }
 
-    fn snapshots(&mut self, status: &Status) {
-        let snapshots: Vec<_> = named(status).filter(|(_, table)| table.is_snapshot).collect();
-        if snapshots.is_empty() {
-            return;
+    /// `--check`: the sentences, and what is wrong.
+    fn check(&mut self, status: &Status) {
+        self.health(status);
+        let problems = &status.health.problems;
+        if problems.is_empty() {
+            self.line("");
+            let verdict = self.terminal.paint(Tone::Good, "complete");
+            return self.line(&verdict);
         }
-        let width = name_width(snapshots.iter().map(|(name, _)| *name));
-        self.heading(&format!("{:width$}  {:10}  {:>9}  {:>12}", "snapshot", "newest", "snapshots", "rows in it"));
-        for (name, table) in snapshots {
-            let rows = table.records.last().map_or(0, |record| record.rows);
-            let (newest, count) = (shown(table.last()), table.records.len());
-            self.line(&format!("{name:width$}  {newest:10}  {count:>9}  {rows:>12}"));
+        let verdict = self.terminal.paint(Tone::Bad, "not complete:");
+        self.line("");
+        self.line(&verdict);
+        for problem in problems.iter().take(MAX_PROBLEMS) {
+            self.wrapped(&format!("  {problem}"), 4);
+        }
+        if problems.len() > MAX_PROBLEMS {
+            self.line(&format!("  and {} more", problems.len() - MAX_PROBLEMS));
+        }
+    }
+
+    fn reports(&mut self, reports: &[(&str, &TableCoverage)]) {
+        let heading = ["report", "newest", "final", "prov.", "diff.", "miss.", "rows"];
+        let mut rows = vec![heading.map(str::to_owned).to_vec()];
+        for (name, table) in reports {
+            let counts = [DayState::Final, DayState::Provisional, DayState::Mismatch, DayState::Missing]
+                .map(|state| table.count(state).to_string());
+            let mut row = vec![(*name).to_owned(), shown(table.last())];
+            row.extend(counts);
+            row.push(table.rows().to_string());
+            rows.push(row);
+        }
+        let right = Align::Right;
+        self.table(&rows, &[Align::Left, Align::Left, right, right, right, right, right]);
+    }
+
+    fn snapshots(&mut self, status: &Status) {
+        let heading = ["snapshot", "newest", "snapshots", "rows in it"];
+        let mut rows = vec![heading.map(str::to_owned).to_vec()];
+        for (name, table) in named(status).filter(|(_, table)| table.is_snapshot) {
+            let in_newest = table.records.last().map_or(0, |record| record.rows);
+            let count = table.records.len().to_string();
+            rows.push(vec![name.to_owned(), shown(table.last()), count, in_newest.to_string()]);
+        }
+        if rows.len() > 1 {
+            self.table(&rows, &[Align::Left, Align::Left, Align::Right, Align::Right]);
         }
     }
 
@@ -118,11 +177,14 @@ impl Page {
         self.heading("missing");
         for (name, table) in gaps {
             let missing = table.missing();
-            self.line(&format!("  {name}: {}", ranges(&contiguous_ranges(&missing))));
+            self.wrapped(&format!("  {name}: {}", ranges(&contiguous_ranges(&missing))), 4);
             let elsewhere = missing.difference(&table.due).copied().collect();
             if !contiguous_ranges(&elsewhere).is_empty() {
                 let days = ranges(&contiguous_ranges(&elsewhere));
-                self.line(&format!("    of these, only `backfill --from D --to D --tables {name}` fetches {days}"));
+                self.wrapped(
+                    &format!("    of these, only `backfill --from D --to D --tables {name}` fetches {days}"),
+                    6,
+                );
             }
         }
     }
@@ -136,7 +198,7 @@ impl Page {
         for record in records {
             self.line(&format!("  {} {}", record.table, record.date));
             for difference in &record.differences {
-                self.line(&format!("    {difference}"));
+                self.wrapped(&format!("    {difference}"), 6);
             }
         }
     }
@@ -158,7 +220,7 @@ impl Page {
                 "advertisers left out because they were refused; `pull` fetches the days again once they consent",
             );
             for line in &lines {
-                self.line(line);
+                self.wrapped(line, 4);
             }
         }
     }
@@ -170,15 +232,14 @@ impl Page {
             return;
         }
         self.heading("the next `pull` fetches");
-        let width = name_width(reports.iter().map(|(name, _)| *name));
         for (name, table) in reports {
             let (days, ranges) = (table.due.len(), ranges(&contiguous_ranges(&table.due)));
             let unit = if days == 1 { "day" } else { "days" };
-            self.line(&format!("  {name:width$}  {days} {unit}: {ranges}"));
+            self.wrapped(&format!("  {name}: {days} {unit}, {ranges}"), 4);
         }
         if !snapshots.is_empty() {
             let names: Vec<&str> = snapshots.into_iter().map(|(name, _)| name).collect();
-            self.line(&format!("  snapshots of {}", names.join(", ")));
+            self.wrapped(&format!("  snapshots of {}", names.join(", ")), 4);
         }
     }
 
@@ -189,20 +250,21 @@ impl Page {
         }
         self.heading("last runs");
         for run in runs {
-            let outcome = match run.outcome {
-                RunOutcome::Running => "running, or killed",
-                RunOutcome::Ok => "ok",
-                RunOutcome::Partial => "partial",
-                RunOutcome::Failed => "failed",
+            let (tone, outcome) = match run.outcome {
+                RunOutcome::Running => (Tone::Pending, "running, or killed"),
+                RunOutcome::Ok => (Tone::Good, "ok"),
+                RunOutcome::Partial => (Tone::Bad, "partial"),
+                RunOutcome::Failed => (Tone::Bad, "failed"),
             };
             let calls: u64 = run.calls.values().sum();
             let (started, command, partitions) = (instant(run.started_at), &run.command, run.partitions);
-            self.line(&format!(
-                "  {started}  {command:8}  {outcome}: {partitions} partitions, {calls} calls (run {})",
-                run.run_id
-            ));
+            let outcome = self.terminal.paint(tone, outcome);
+            self.line(&format!("  {started}  {command:8}  {outcome}: {partitions} partitions, {calls} calls"));
+            let run_id = self.terminal.paint(Tone::Faint, &format!("    run {}", run.run_id));
+            self.line(&run_id);
             for error in run.errors.iter().take(MAX_RANGES) {
-                self.line(&format!("    {}", first_words(error)));
+                let line = self.terminal.shorten(error.lines().next().unwrap_or_default(), 4);
+                self.line(&format!("    {line}"));
             }
             if let Some(more) = run.errors.len().checked_sub(MAX_RANGES).filter(|more| *more > 0) {
                 self.line(&format!("    and {more} more"));
@@ -210,23 +272,45 @@ impl Page {
         }
     }
 
-    fn history(&mut self, status: &Status) {
-        let changes: Vec<_> = named(status).flat_map(|(_, table)| &table.records).flat_map(changes).collect();
-        if changes.is_empty() {
-            self.line("no partition was changed by a re-pull");
+    /// A line a day, or with `-v` each step.
+    fn history(&mut self, status: &Status, selection: &Selection, is_verbose: bool) {
+        let records = named(status).flat_map(|(_, table)| &table.records);
+        let changed = selection.changed(records);
+        if changed.is_empty() {
+            return self.line("no partition was changed by a re-pull");
         }
-        for change in changes {
-            let (before, after) = (instant(change.before_pulled_at), instant(change.pulled_at));
-            self.heading(&format!(
-                "{} {}, between {before} and {after} (run {})",
-                change.table, change.date, change.run_id
-            ));
-            if change.rows.before != change.rows.after {
-                self.line(&format!("  rows: {} -> {}", change.rows.before, change.rows.after));
+        let mut table = "";
+        for (record, changes) in &changed {
+            if record.table != table {
+                table = &record.table;
+                self.heading(&format!("{table}: what re-pulls changed, newest day first"));
             }
-            for (column, values) in &change.columns {
-                self.line(&format!("  {column}: {}", values.describe()));
+            let Some(overall) = overall(record) else { continue };
+            let times = if changes.len() == 1 { "1 change " } else { "changes" };
+            let count = if changes.len() == 1 { String::new() } else { format!("{} ", changes.len()) };
+            let line = format!("  {}  {count}{times}: {}", record.date, in_percent(&overall));
+            let line = if is_verbose { self.terminal.wrap(&line, 4) } else { self.terminal.shorten(&line, 0) };
+            self.line(&line);
+            if is_verbose {
+                changes.iter().rev().for_each(|change| self.change(change));
             }
+        }
+        if !is_verbose {
+            self.line("");
+            self.wrapped("`-v` shows every change with exact sums; `--day D` one day", 0);
+        }
+    }
+
+    fn change(&mut self, change: &Change) {
+        let (before, after) = (instant(change.before_pulled_at), instant(change.pulled_at));
+        self.line(&format!("    between {before} and {after}"));
+        let run = self.terminal.paint(Tone::Faint, &format!("      run {}", change.run_id));
+        self.line(&run);
+        if change.rows.before != change.rows.after {
+            self.line(&format!("      rows: {} -> {}", change.rows.before, change.rows.after));
+        }
+        for (column, values) in &change.columns {
+            self.wrapped(&format!("      {column}: {}", values.describe()), 8);
         }
     }
 
@@ -243,11 +327,12 @@ impl Page {
             self.line(&format!("  damaged, replaced, kept as {copy}"));
         }
         for dropped in &rebuilt.dropped {
-            self.line(&format!("  no record: {}: {}", dropped.path, dropped.message));
+            self.wrapped(&format!("  no record: {}: {}", dropped.path, dropped.message), 4);
         }
         if reconstructed > 0 {
-            self.line(
+            self.wrapped(
                 "  not in the files, so not known of these: earlier restatements, differences from Criteo's totals",
+                4,
             );
         }
     }
@@ -261,17 +346,13 @@ impl Page {
         };
         self.heading(&format!("verified {files} files, {bytes} bytes: {result}"));
         for finding in findings {
-            self.line(&format!("  {}: {}", finding.path, finding.message));
+            self.wrapped(&format!("  {}: {}", finding.path, finding.message), 4);
         }
     }
 }
 
 fn named(status: &Status) -> impl Iterator<Item = (&str, &TableCoverage)> {
     status.coverage.tables.iter().map(|(name, table)| (name.as_str(), table))
-}
-
-fn name_width<'t>(names: impl Iterator<Item = &'t str>) -> usize {
-    names.map(str::len).max().unwrap_or(0).max("snapshot".len())
 }
 
 fn shown(date: Option<NaiveDate>) -> String {
@@ -288,12 +369,4 @@ fn ranges(ranges: &[DateRange]) -> String {
     let shown: Vec<String> = ranges.iter().skip(hidden).map(ToString::to_string).collect();
     let before = if hidden > 0 { format!("{hidden} earlier ranges, ") } else { String::new() };
     format!("{before}{}", shown.join(", "))
-}
-
-fn first_words(error: &str) -> String {
-    let line = error.lines().next().unwrap_or_default();
-    if line.chars().count() <= ERROR_WIDTH {
-        return line.to_owned();
-    }
-    format!("{}...", line.chars().take(ERROR_WIDTH).collect::<String>().trim_end())
 }
