@@ -56,7 +56,7 @@ pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
 fn next_steps(output: &str) -> String {
     format!(
         "\nThe files are in {output}/<table>/dt=<day>/data.parquet. Look at them, for instance with DuckDB:\n\n  \
-         duckdb -c \"select day, campaign_name, sum(clicks) clicks, sum(advertiser_cost) cost, any_value(currency) currency \
+         duckdb -c \"select day, campaign_name, sum(clicks) AS clicks, sum(advertiser_cost) AS cost, any_value(currency) AS currency \
          from read_parquet('{output}/ad_statistics_daily/*/*.parquet') group by all order by day desc, cost desc limit 10\"\n\n\
          This was a simulation: numbers and names are invented. For your own account:\n\n  \
          criteo-source init      # writes a commented criteo-source.toml\n  \

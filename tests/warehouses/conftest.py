@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import uuid
 
 import pytest
 
@@ -23,11 +24,23 @@ def need(path, what):
     return path
 
 
+def unproven(what):
+    """Skips tests that were written before what they test could be run, unless WAREHOUSES_UNPROVEN=1 asks for them."""
+    if os.environ.get("WAREHOUSES_UNPROVEN") != "1":
+        pytest.skip(f"SKIPPED, NOT TESTED: {what}; WAREHOUSES_UNPROVEN=1 runs these tests")
+
+
 @pytest.fixture
 def account(tmp_path):
     account = criteo.Account(tmp_path)
     yield account
     account.stop()
+
+
+@pytest.fixture
+def unique():
+    """A name for a schema, dataset or bucket that no other test has."""
+    return f"t{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture(scope="session")
@@ -46,24 +59,21 @@ def servers(tmp_path_factory):
         server.stop()
 
 
-class BigQuery:
-    def __init__(self, port):
-        self.host = f"127.0.0.1:{port}"
-
-
 @pytest.fixture(scope="session")
 def bigquery(servers, tmp_path_factory):
+    unproven("loading into BigQuery")
     program = need(CACHE / "bigquery/bin/local-bigquery", "the BigQuery emulator")
     port, grpc = processes.free_port(), processes.free_port()
     data = tmp_path_factory.mktemp("bigquery")
     command = [program, "--host", "127.0.0.1", "--port", port, "--grpc-port", grpc]
     command += ["--project", "test-project", "--data-dir", data / "data"]
     servers("bigquery", command, ready=processes.answers(f"http://127.0.0.1:{port}/"), GCS_LOCAL_ROOT=str(data / "gcs"))
-    return BigQuery(port)
+    return f"127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="session")
 def snowflake_port(servers):
+    unproven("loading into Snowflake")
     python = need(CACHE / "snowflake/bin/python", "the Snowflake emulator")
     port = processes.free_port()
     front = pathlib.Path(__file__).parent / "snowflake_front.py"
@@ -109,12 +119,14 @@ def postgres(tmp_path_factory):
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
     run(folder / "pg_ctl", "-D", data / "db", "-o", options, "-l", data / "log", "-w", "start")
     run(folder / "createdb", "-h", "127.0.0.1", "-p", port, "-U", "loader", "ads")
-    yield f"postgres:host=127.0.0.1 port={port} user=loader dbname=ads"
+    yield f"postgresql://loader@127.0.0.1:{port}/ads"
     run(folder / "pg_ctl", "-D", data / "db", "-m", "immediate", "stop")
 
 
 def duckdb_program(version):
     """A `duckdb` command: of the extension wheels' version, the oldest, or the newest that pip has."""
     places = {"extensions": "tests", "oldest": "duckdb-oldest", "newest": "duckdb-newest"}
-    found = glob.glob(str(CACHE / places[version] / "lib/python3*/site-packages/duckdb_cli/duckdb"))
+    # Older packages have the program itself in `bin`, newer ones a script there that starts it.
+    places = [CACHE / places[version] / place for place in ("lib/python3*/site-packages/duckdb_cli/duckdb", "bin/duckdb")]
+    found = [path for place in places for path in glob.glob(str(place))]
     return need(found[0] if found else None, f"the {version} duckdb command")

@@ -6,6 +6,7 @@ changes totals and rows alike, because the program compares them.
 
 import datetime
 import http.server
+import itertools
 import json
 import re
 import subprocess
@@ -58,6 +59,11 @@ class Account:
     def replace(self, pattern, replacement):
         """From now on, what matches in the body of an answer is replaced."""
         self.changes.append(lambda body: re.sub(pattern, replacement, body))
+
+    def cycle(self, pattern, values):
+        """As `replace`, with these values one after the other; the pattern's first group stays before them."""
+        values = itertools.cycle(values)
+        self.changes.append(lambda body: re.sub(pattern, lambda match: f'{match[1]}"{next(values)}"', body))
 
     def take_back(self, name, value):
         """From now on, rows and entities in which `name` is `value` are gone."""
@@ -127,14 +133,19 @@ class Outcome:
 class Work:
     """A folder with a configuration, an output, and the account that fills it."""
 
-    def __init__(self, folder, account, output=None, configuration="", **variables):
+    def __init__(self, folder, account, output=None, target=None, **variables):
         self.folder = folder
         self.output = output or str(folder / "data")
-        self.variables = variables
-        self.secrets = [SECRET]
-        tables = "".join(f"[tables.{table}]\nenabled = true\nlookback_days = 0\n" for table in TABLES if "_daily" in table)
-        (folder / "criteo-source.toml").write_text(f'start_date = "{day(3)}"\n{tables}{configuration}')
+        self.secrets = [SECRET, *(target.secrets if target else [])]
+        self.variables = {**(target.variables if target else {}), **variables}
+        self.target = target
+        self.configure()
         self.account = account
+
+    def configure(self, tables=""):
+        """Writes the configuration: three days, a target, and these tables."""
+        target = self.target.configuration if self.target else ""
+        (self.folder / "criteo-source.toml").write_text(f'start_date = "{day(3)}"\n{tables}{target}')
 
     def environment(self, **variables):
         return processes.environment(
@@ -165,7 +176,8 @@ class Work:
         return outcome
 
     def pull(self, *arguments, **options):
-        return self.run("pull", "--tables", ",".join(TABLES), *arguments, **options)
+        tables = [] if "--tables" in arguments else ["--tables", ",".join(TABLES)]
+        return self.run("pull", *tables, *arguments, **options)
 
     def backfill(self, first, last, *arguments, **options):
         return self.run("backfill", "--from", first, "--to", last, "--force", *arguments, **options)

@@ -9,15 +9,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 
+def nested(value):
+    """A list or record, also where a target has it as JSON text, or as a JSON string of it."""
+    while isinstance(value, str):
+        value = json.loads(value)
+    return value
+
+
 def plain(value, kind):
     """A value as it is compared: a target may have its own way to write the same one."""
     if value is None:
         return [] if pa.types.is_list(kind) else None
     if pa.types.is_list(kind):
-        value = json.loads(value) if isinstance(value, str) else value
+        value = nested(value)
         return [plain(item, kind.value_type) for item in value]
     if pa.types.is_struct(kind):
-        value = json.loads(value) if isinstance(value, str) else value
+        value = nested(value)
         return {field.name: plain(value.get(field.name), field.type) for field in kind}
     if pa.types.is_decimal(kind):
         return decimal.Decimal(value).quantize(decimal.Decimal("1e-9"), context=decimal.Context(prec=60))
@@ -85,3 +92,10 @@ def assert_equal(output, table, loaded):
     for ours, theirs in zip(expected, found):
         for name in schema.names:
             assert ours[name] == theirs[name], f"{table}.{name}: {theirs[name]!r} is not {ours[name]!r}"
+
+
+def assert_same(output, target, tables):
+    """Every value of every column of these tables is that of the files."""
+    output = Output(output)
+    for table in tables:
+        assert_equal(output, table, target.rows(table, output.schema(table)))

@@ -59,7 +59,9 @@ impl Place {
         if ["postgres:", "postgresql:"].iter().any(|scheme| database.starts_with(scheme)) {
             // The default of files is not a schema of PostgreSQL.
             let schema = if schema == "main" { "public" } else { schema };
-            return Ok(Self { schema: schema.to_owned(), ..place(Engine::Postgres, database.to_owned()) });
+            // With its type named, DuckDB takes `postgres:` for part of the first option; a URI it takes whole.
+            let address = database.strip_prefix("postgres:").filter(|rest| !rest.starts_with("//")).unwrap_or(database);
+            return Ok(Self { schema: schema.to_owned(), ..place(Engine::Postgres, address.to_owned()) });
         }
         let path = database.strip_prefix("duckdb:").unwrap_or(database);
         Ok(place(Engine::DuckDb, absolute(path)))
@@ -160,7 +162,8 @@ mod tests {
                 "ducklake:postgres:dbname=x",
                 "ATTACH 'ducklake:postgres:dbname=x' AS \"criteo_target\" (DATA_INLINING_ROW_LIMIT 0);\n",
             ),
-            ("postgres:dbname=x", "ATTACH 'postgres:dbname=x' AS \"criteo_target\" (TYPE postgres);\n"),
+            ("postgres://h/x", "ATTACH 'postgres://h/x' AS \"criteo_target\" (TYPE postgres);\n"),
+            ("postgres:dbname=x", "ATTACH 'dbname=x' AS \"criteo_target\" (TYPE postgres);\n"),
         ] {
             assert_eq!(Place::parse(database, "main").expect("a database").attach(false), attached);
         }
