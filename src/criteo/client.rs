@@ -3,28 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 use reqwest::{Method as HttpMethod, StatusCode, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::decoding::{Decoded, decode};
-use super::pages::PageEnds;
 use super::requests::ReportRequest;
-use crate::catalog::{Catalog, Connector, DateFilter, Endpoint, EndpointId, Method, Pagination, QuotaClass};
+use crate::catalog::{Catalog, Connector, DateFilter, Endpoint, EndpointId, Method, QuotaClass};
 use crate::clock::Deadline;
 use crate::http::{BearerSource, Body, Failure, HttpClient, Problem, Quota, ReadError, Request, Response, SendError};
-use crate::json::{Json, JsonError};
+use crate::json::JsonError;
 use crate::notice::{Code, Notice, error_chain};
 use crate::table::decode::{Asked, DecodeError, DecodedReport, ReportDecoder, ReportLayout};
-use crate::table::excerpt::excerpt;
 
-/// Largest list of resources read in one response. Entities are read whole; an account has at most thousands, of a few
-/// kilobytes each.
-const MAX_LIST_BYTES: usize = 64 << 20;
-/// Largest list of resources in all its pages.
-const MAX_PAGES_BYTES: usize = 256 << 20;
 /// Different warnings remembered; a run that has more has one problem, not hundreds.
 const MAX_NOTICES: usize = 100;
 /// Report rows in memory at the same time, decoded or expected: one answer of the largest size, or many small ones. This bounds
@@ -60,14 +52,19 @@ pub enum FetchErrorKind {
 }
 
 /// A call that failed for good.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{source}")]
 pub struct FetchError {
     kind: FetchErrorKind,
-    source: Box<SendError>,
+    source: Arc<SendError>,
 }
 
 impl FetchError {
+    /// An answer whose content could not be used.
+    pub fn unreadable(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        SendError::Body { what: what.to_owned(), source: source.into() }.into()
+    }
+
     /// What failed.
     pub fn kind(&self) -> FetchErrorKind {
         self.kind
@@ -133,7 +130,7 @@ impl FetchErrorKind {
 
 impl From<SendError> for FetchError {
     fn from(source: SendError) -> Self {
-        Self { kind: classify(&source), source: Box::new(source) }
+        Self { kind: classify(&source), source: Arc::new(source) }
     }
 }
 
@@ -247,34 +244,6 @@ pub enum ReportAnswer {
     },
 }
 
-/// What a list request asks for.
-#[derive(Clone, Debug)]
-pub struct ListRequest {
-    /// Which endpoint.
-    pub endpoint: EndpointId,
-    /// The advertiser or ad set in the path.
-    pub parent_id: Option<String>,
-    /// The JSON body of a search.
-    pub body: Option<Vec<u8>>,
-    /// For messages.
-    pub what: String,
-}
-
-/// The pages of a list, as they came.
-#[derive(Clone, Debug, Default)]
-pub struct ListAnswer {
-    pages: Vec<Bytes>,
-    /// Calls made.
-    pub calls: u64,
-}
-
-impl ListAnswer {
-    /// All resources, in order; a resource served twice (a page shifted under us) appears twice.
-    pub fn resources(&self) -> Vec<Json<'_>> {
-        self.pages.iter().flat_map(|page| page_resources(page).unwrap_or_default()).collect()
-    }
-}
-
 /// The one way to call Criteo; cheap to clone.
 #[derive(Clone)]
 pub struct CriteoClient {
@@ -289,7 +258,6 @@ pub struct CriteoClient {
     calls_per_consent: Option<u32>,
     notices: Notices,
     row_caps: BTreeMap<EndpointId, u64>,
-    page_ends: Arc<Mutex<BTreeMap<EndpointId, Arc<PageEnds>>>>,
     server_time: Arc<Mutex<Option<DateTime<Utc>>>>,
 }
 
@@ -323,7 +291,6 @@ impl CriteoClient {
         let ClientParts { http, connector, base_url, report_quota, default_quota, calls_per_consent, .. } = parts;
         let ClientParts { bearer, deadline, row_caps, notices, .. } = parts;
         let row_memory = Arc::new(Semaphore::new(ROWS_IN_MEMORY as usize));
-        let page_ends = Arc::default();
         Self {
             http,
             connector,
@@ -336,7 +303,6 @@ impl CriteoClient {
             calls_per_consent,
             notices,
             row_caps,
-            page_ends,
             server_time: Arc::default(),
         }
     }
@@ -361,7 +327,7 @@ impl CriteoClient {
         self.notices.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().cloned().collect()
     }
 
-    fn note(&self, code: Code, message: String) {
+    pub(super) fn note(&self, code: Code, message: String) {
         self.notices.add(code, message);
     }
 
@@ -369,7 +335,7 @@ impl CriteoClient {
         self.notices.add_of(table, code, message);
     }
 
-    fn request(&self, endpoint: &Endpoint, parent_id: Option<&str>, body: Body, what: String) -> Request {
+    pub(super) fn request(&self, endpoint: &Endpoint, parent_id: Option<&str>, body: Body, what: String) -> Request {
         let path = match parent_id {
             Some(id) => endpoint.path.replace("{advertiser-id}", id).replace("{ad-set-id}", id),
             None => endpoint.path.clone(),
@@ -473,7 +439,7 @@ impl CriteoClient {
     }
 
     /// Surfaces deprecation and sunset headers (Criteo docs, Versioning policy; whether they are sent is disputed).
-    fn note_headers(&self, headers: &HeaderMap) {
+    pub(super) fn note_headers(&self, headers: &HeaderMap) {
         let date = headers.get("date").and_then(|value| DateTime::parse_from_rfc2822(value.to_str().ok()?).ok());
         if let Some(date) = date {
             *self.server_time.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(date.to_utc());
@@ -485,178 +451,17 @@ impl CriteoClient {
         }
     }
 
-    /// The call for a list. An identifier that would make its address another one is refused: identifiers come from Criteo,
-    /// and the endpoints are a fixed list.
-    fn list_call(&self, request: &ListRequest) -> Result<Request, FetchError> {
-        if request.parent_id.as_ref().is_some_and(|id| !is_identifier(id)) {
-            return Err(SendError::Body { what: request.what.clone(), source: Box::new(NoIdentifier) }.into());
-        }
-        let endpoint = self.endpoint(request.endpoint);
-        let body = request.body.clone().map_or(Body::Empty, |body| Body::Json(body.into()));
-        Ok(self.request(endpoint, request.parent_id.as_deref(), body, request.what.clone()))
-    }
-
-    /// Fetches only the first page of a list: enough to prove that it may be read.
-    pub async fn first_page(&self, request: &ListRequest) -> Result<ListAnswer, FetchError> {
-        let mut call = self.list_call(request)?;
-        if let Pagination::Offset { limit } = self.endpoint(request.endpoint).pagination {
-            call.url.set_query(Some(&format!("limit={limit}&offset=0")));
-        }
-        let page = self.http.send(&call, |response| self.read_page(request, response)).await?;
-        Ok(ListAnswer { pages: vec![page], calls: 1 })
-    }
-
-    /// Fetches one list, page by page, until its last one (`pages` says how that is known).
-    pub async fn list(&self, request: &ListRequest) -> Result<ListAnswer, FetchError> {
-        let endpoint = self.endpoint(request.endpoint);
-        let mut call = self.list_call(request)?;
-        let Pagination::Offset { limit } = endpoint.pagination else {
-            let page = self.http.send(&call, |response| self.read_page(request, response)).await?;
-            self.learn_consents(request.endpoint, &page);
-            return Ok(ListAnswer { pages: vec![page], calls: 1 });
-        };
-        let ends = self.page_ends(request.endpoint);
-        let limit = limit as usize;
-        let mut pages = Pages::default();
-        let mut proof = None;
-        loop {
-            call.url.set_query(Some(&format!("limit={limit}&offset={}", pages.entries)));
-            let page = self.http.send(&call, |response| self.read_page(request, response)).await?;
-            let before = pages.last_entries;
-            let is_news = pages.take(page, limit).map_err(|error| {
-                FetchError::from(SendError::Body { what: request.what.clone(), source: Box::new(error) })
-            })?;
-            if let Some(entries) = before {
-                if is_news { ends.went_on(entries) } else { ends.ended(entries) }
-            }
-            drop(proof.take());
-            let entries = pages.last_entries.unwrap_or_default();
-            if !is_news || (ends.is_last(entries) && entries < limit) {
-                return Ok(pages.answer);
-            }
-            if entries < limit {
-                // Meanwhile another list may have proven what this one would ask for.
-                proof = Some(ends.proof.lock().await);
-                if ends.is_last(entries) {
-                    return Ok(pages.answer);
-                }
-            }
-        }
-    }
-
     /// The rate limit of an authorization-code app grows with the advertisers that consented.
-    fn learn_consents(&self, endpoint: EndpointId, page: &[u8]) {
-        if let (EndpointId::AdvertisersMe, Some(calls)) = (endpoint, self.calls_per_consent) {
-            let consents = page_resources(page).map_or(0, |resources| resources.len());
-            let consents = u32::try_from(consents).unwrap_or(u32::MAX);
+    pub(super) fn learn_consents(&self, advertisers: usize) {
+        if let Some(calls) = self.calls_per_consent {
+            let consents = u32::try_from(advertisers).unwrap_or(u32::MAX);
             self.report_quota.expect_limit(calls.saturating_mul(consents));
         }
     }
 
-    fn page_ends(&self, endpoint: EndpointId) -> Arc<PageEnds> {
-        let mut all = self.page_ends.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Arc::clone(all.entry(endpoint).or_default())
+    pub(super) fn http(&self) -> &HttpClient {
+        &self.http
     }
-
-    async fn read_page(&self, request: &ListRequest, response: Response) -> Result<Bytes, ReadError> {
-        self.note_headers(response.headers());
-        let mut body = response.bytes_limited(MAX_LIST_BYTES).await?;
-        let has_stray_bytes = std::str::from_utf8(&body).is_err();
-        if has_stray_bytes {
-            body = String::from_utf8_lossy(&body).into_owned().into();
-        }
-        let (json, has_half_pairs) = Json::parse_noting_repairs(&body).map_err(|error| match error {
-            JsonError::Unusable { .. } => ReadError::fatal(error),
-            JsonError::Incomplete | JsonError::Invalid { .. } => ReadError::retry(error),
-        })?;
-        if let Some(errors) = json.get("errors").filter(|errors| errors.as_array().is_some_and(|list| !list.is_empty()))
-        {
-            return Err(answered_with_errors(errors.to_string().as_bytes()));
-        }
-        if let Some(warnings) = json.get("warnings").filter(|list| list.as_array().is_some_and(|list| !list.is_empty()))
-        {
-            for entry in notice_problem(warnings.to_string().as_bytes()).entries() {
-                self.note(Code::CriteoWarning, entry.to_string());
-            }
-        }
-        match json.get("data") {
-            Some(data @ (Json::Array(_) | Json::Object(_))) if has_stray_bytes || has_half_pairs => {
-                self.note_repaired(request, data);
-            }
-            Some(Json::Array(_) | Json::Object(_)) => {}
-            _ => return Err(ReadError::fatal(UnknownList)),
-        }
-        Ok(body)
-    }
-
-    fn note_repaired(&self, request: &ListRequest, data: &Json<'_>) {
-        for resource in data.as_array().unwrap_or(std::slice::from_ref(data)) {
-            let Some((name, text)) = resource.find_repaired() else { continue };
-            let id = resource.get("id").map(Json::to_string).unwrap_or_default();
-            let message = format!(
-                "{}: `{name}` of resource {id} is not Unicode, `{}`; what is no character is stored as U+FFFD",
-                request.what,
-                excerpt(text)
-            );
-            self.note(Code::TextNotUnicode, message);
-        }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the response has no `data`")]
-struct UnknownList;
-
-#[derive(Debug, thiserror::Error)]
-#[error("what Criteo sent as the identifier is none: it has characters that would make it another address")]
-struct NoIdentifier;
-
-fn is_identifier(id: &str) -> bool {
-    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-}
-
-/// A list as far as it has been read.
-#[derive(Default)]
-struct Pages {
-    answer: ListAnswer,
-    seen: BTreeSet<String>,
-    /// Entries served, also those that came before.
-    entries: usize,
-    bytes: usize,
-    last_entries: Option<usize>,
-}
-
-impl Pages {
-    /// Takes the next page; whether anything in it is new.
-    fn take(&mut self, page: Bytes, limit: usize) -> Result<bool, EndlessList> {
-        self.answer.calls += 1;
-        let ids = page_ids(&page);
-        let offset = self.entries;
-        self.entries += ids.len();
-        let was_full = self.last_entries.replace(ids.len()) == Some(limit);
-        let is_news = ids.iter().map(|id| self.seen.insert(id.clone())).fold(false, |any, new| any | new);
-        if is_news {
-            self.bytes += page.len();
-            self.answer.pages.push(page);
-            if self.bytes > MAX_PAGES_BYTES {
-                return Err(EndlessList::TooLong { resources: self.seen.len() });
-            }
-        } else if was_full && !ids.is_empty() {
-            // A server that ignores limit and offset serves everything, for ever. Behind a full page there may have been
-            // more, which a server that ignores the offset alone never shows.
-            return Err(EndlessList::Repeated { offset });
-        }
-        Ok(is_news)
-    }
-}
-
-/// A list of which nobody can tell where it ends.
-#[derive(Debug, thiserror::Error)]
-enum EndlessList {
-    #[error("the page at offset {offset} holds nothing but what came before it, although the page before was full")]
-    Repeated { offset: usize },
-    #[error("the list goes on after {resources} resources and {} MiB", MAX_PAGES_BYTES >> 20)]
-    TooLong { resources: usize },
 }
 
 /// A 200 whose body says that it is an error.
@@ -664,7 +469,7 @@ enum EndlessList {
 #[error("the server answered 200 with errors: {0}")]
 struct AnsweredWithErrors(Problem);
 
-fn answered_with_errors(errors: &[u8]) -> ReadError {
+pub(super) fn answered_with_errors(errors: &[u8]) -> ReadError {
     ReadError::retry(AnsweredWithErrors(notice_problem(errors)))
 }
 
@@ -677,21 +482,7 @@ fn is_expected(endpoint: EndpointId, field: &str) -> bool {
 }
 
 /// Entries of an `errors` or `warnings` list, both of which have the same shape.
-fn notice_problem(entries: &[u8]) -> Problem {
+pub(super) fn notice_problem(entries: &[u8]) -> Problem {
     let body = [b"{\"errors\":".as_slice(), entries, b"}"].concat();
     Problem::parse(StatusCode::OK, &HeaderMap::new(), &body)
-}
-
-fn page_resources(page: &[u8]) -> Option<Vec<Json<'_>>> {
-    let Json::Object(members) = Json::parse(page).ok()? else { return None };
-    match members.into_iter().find(|(name, _)| name == "data")?.1 {
-        Json::Array(resources) => Some(resources),
-        resource @ Json::Object(_) => Some(vec![resource]),
-        _ => None,
-    }
-}
-
-fn page_ids(page: &[u8]) -> Vec<String> {
-    let resources = page_resources(page).unwrap_or_default();
-    resources.iter().map(|resource| resource.get("id").map(Json::to_string).unwrap_or_default()).collect()
 }

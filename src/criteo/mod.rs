@@ -7,16 +7,16 @@ mod client;
 mod connection;
 mod decoding;
 mod key_pairs;
+mod lists;
 mod login;
 mod pages;
 mod requests;
 mod version;
 
 pub use crate::document::Calls;
-pub use client::{
-    ApiNotice, ClientParts, CriteoClient, FetchError, FetchErrorKind, ListAnswer, ListRequest, ReportAnswer, RowMemory,
-};
+pub use client::{ApiNotice, ClientParts, CriteoClient, FetchError, FetchErrorKind, ReportAnswer, RowMemory};
 pub use connection::{Connection, Usage};
+pub use lists::{ListPage, ListRequest, ResourceSink};
 pub use login::{CONSENT_URL, client_ids, login_endpoint};
 pub use requests::{ReportFilter, ReportRequest, search_body};
 pub use version::VersionAge;

@@ -329,7 +329,8 @@ impl<'a> Run<'a> {
         (self.refused_tokens, self.refused_new_token) = (0, false);
         self.silences += u32::from(failure.is_silence());
         let policy = &self.client.0.options.retry;
-        if self.attempts >= policy.attempts || self.silences >= policy.silences {
+        let attempts = self.request.attempts.map_or(policy.attempts, |attempts| attempts.min(policy.attempts));
+        if self.attempts >= attempts || self.silences >= policy.silences {
             return Err(self.exhausted(failure));
         }
         self.pause(pace, failure).await

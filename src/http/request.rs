@@ -62,6 +62,8 @@ pub struct Request {
     pub bearer: Option<Arc<dyn BearerSource>>,
     /// When to give up, whatever the retry policy and the server say.
     pub deadline: Deadline,
+    /// Attempts at most, where that is fewer than the retry policy's; `None` for as many as it says.
+    pub attempts: Option<u32>,
     /// What this call is about, for messages: "`ad_statistics_daily` of advertiser 1 for 2026-11-01".
     pub what: String,
     /// The answer may hold secrets: nothing of it is quoted in errors but a well-formed error description.
@@ -88,6 +90,7 @@ impl Request {
             quota: None,
             bearer: None,
             deadline: Deadline::never(),
+            attempts: None,
             what: what.into(),
             sensitive: false,
             runs_to_its_end: false,

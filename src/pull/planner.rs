@@ -384,9 +384,20 @@ impl Planner<'_> {
 
     /// A snapshot can only be of today; a backfill takes it if its range holds today.
     fn wanted_snapshots(&self, tables: Vec<Arc<Table>>, notices: &mut Vec<Notice>) -> Vec<Arc<Table>> {
-        let Some(days) = self.scope.days() else { return tables };
-        if days.contains(self.settings.as_of) {
+        let (as_of, today) = (self.settings.requested_as_of, self.settings.today);
+        let is_due = self.scope.days().is_none_or(|days| days.contains(as_of));
+        if is_due && as_of == today {
             return tables;
+        }
+        if is_due {
+            notices.extend(tables.iter().map(|table| {
+                let message = format!(
+                    "`{}` is a snapshot of today, {today}: it is not taken for {as_of}, the date of `--as-of`",
+                    table.name
+                );
+                Notice::new(Code::SnapshotNotTaken, message).table(&table.name)
+            }));
+            return Vec::new();
         }
         let selected = tables.iter().filter(|table| self.settings.selected_tables.contains(&table.name));
         notices.extend(selected.map(|table| {

@@ -1,7 +1,7 @@
 //! Which advertisers the app may read: `advertisers/me`, met with what is configured.
 
 use crate::catalog::Connector;
-use crate::criteo::{CriteoClient, FetchError, ListAnswer, ListRequest};
+use crate::criteo::{CriteoClient, FetchError, ListPage, ListRequest};
 use crate::error::Error;
 use crate::json::Json;
 use crate::pull::summary::{Code, Notice};
@@ -9,7 +9,7 @@ use crate::pull::summary::{Code, Notice};
 /// Advertisers that consented and are wanted, and the response they came from.
 #[derive(Debug)]
 pub(crate) struct Portfolio {
-    answer: ListAnswer,
+    answer: ListPage,
     ids: Vec<String>,
     /// Configured advertisers that did not consent.
     absent: Vec<String>,
@@ -23,8 +23,9 @@ impl Portfolio {
             parent_id: None,
             body: None,
             what: "the list of advertisers".to_owned(),
+            attempts: None,
         };
-        let answer = client.list(&request).await?;
+        let answer = client.page(&request).await?;
         let mut consented: Vec<String> = answer.resources().iter().filter_map(id_of).collect();
         consented.sort();
         consented.dedup();
@@ -37,7 +38,7 @@ impl Portfolio {
     #[cfg(test)]
     pub(crate) fn of(ids: &[&str]) -> Self {
         let ids = ids.iter().map(|&id| id.to_owned()).collect();
-        Self { answer: ListAnswer::default(), ids, absent: Vec::new() }
+        Self { answer: ListPage::default(), ids, absent: Vec::new() }
     }
 
     /// Advertisers to ask for, sorted.
@@ -46,7 +47,7 @@ impl Portfolio {
     }
 
     /// The response, whose resources are rows of the table `advertisers`.
-    pub(crate) fn answer(&self) -> &ListAnswer {
+    pub(crate) fn answer(&self) -> &ListPage {
         &self.answer
     }
 

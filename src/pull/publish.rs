@@ -1,27 +1,29 @@
 //! Judged rows to live files: sorted, written to a staged file, published together with their ledger records.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::context::Run;
 use super::retained::{Before, RetainedRows};
 use super::settled::{SettledFor, final_for};
 use super::summary::{Code, Notice, TableSummary};
-use crate::catalog::{Connector, Parent, RereadAges, Table};
+use crate::catalog::{RereadAges, Table};
 use crate::criteo::RowMemory;
 use crate::dates::DateRange;
-use crate::ledger::{Difference, LedgerError, PartitionRecord, PartitionStatus};
+use crate::ledger::{Difference, LedgerError, PartitionRecord, PartitionStatus, partition_path};
 use crate::store::{Staged, Store, StoreError};
 use crate::table::decode::ReportLayout;
-use crate::table::entity::{EntityError, Resource, entity_batch};
+use crate::table::entity_rows::{EntityRows, RowsError};
 use crate::table::footer;
 use crate::table::numeric::format_numeric;
 use crate::table::order::KeyOrder;
 use crate::table::parquet::{Provenance, WriteError, table_schema_version, write_batches, write_rows};
 use crate::table::partitions::{Partition, Partitions};
-use crate::table::read_back;
 
 /// Why a partition could not be published.
 #[derive(Debug, thiserror::Error)]
@@ -35,17 +37,25 @@ pub(super) enum PublishError {
     /// Parquet.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// A value of a resource does not fit its column.
+    /// Rows that do not fit each other.
     #[error(transparent)]
-    Entity(#[from] EntityError),
+    Rows(#[from] RowsError),
+    /// The file to be replaced cannot be read, although it is there.
+    #[error("could not read {}", path.display())]
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
 }
 
 impl PublishError {
     /// Data that does not fit is the table's problem; everything else is the output's.
     fn notice(&self, table: &str, days: DateRange) -> Notice {
         let code = match self {
-            Self::Entity(_) => Code::UnreadableResponse,
-            Self::Store(_) | Self::Ledger(_) | Self::Write(_) => Code::OutputFailed,
+            Self::Rows(_) => Code::UnreadableResponse,
+            Self::Store(_) | Self::Ledger(_) | Self::Write(_) | Self::Unreadable { .. } => Code::OutputFailed,
         };
         Notice::of_error(code, self).table(table).days(days)
     }
@@ -342,74 +352,97 @@ fn report(run: &Run, table: &Table, days: DateRange, notes: PublishNotes) {
     }
 }
 
-/// Publishes a snapshot of resources, unless it would replace one of today that has rows of advertisers who could not be asked
-/// for and are not in it; returns these.
-pub(super) async fn publish_snapshot(
-    run: &Run,
-    table: &Arc<Table>,
-    pages: Vec<SnapshotPage>,
-    calls: u64,
-) -> BTreeSet<String> {
-    // The list of advertisers is what it is; nobody is missing from it.
-    let requested: BTreeSet<String> = run.roster.advertisers_of(table.endpoint).into_iter().collect();
-    let publisher = Publisher::new(run, table, &requested);
-    let retained =
-        (table.endpoint != Connector::PORTFOLIO).then(|| RetainedRows::beside(run, table.endpoint, requested));
-    let (store, pulled_at, date) = (run.output.store.clone(), run.clock.now().trunc_subsecs(6), run.settings.as_of);
+/// A snapshot as it was fetched.
+pub(super) struct SnapshotRows {
+    /// Its rows.
+    pub rows: EntityRows,
+    /// The advertisers whose rows these are, also of those that have none.
+    pub answered: BTreeSet<String>,
+    /// Ad sets of these advertisers that could not be read.
+    pub failed_ad_sets: BTreeSet<String>,
+    /// Calls it took.
+    pub calls: u64,
+}
+
+/// Publishes a snapshot. Rows of today's earlier one stay where this one has no answer for their advertiser or ad set.
+pub(super) async fn publish_snapshot(run: &Run, table: &Arc<Table>, snapshot: SnapshotRows) {
+    let SnapshotRows { mut rows, answered, failed_ad_sets, calls } = snapshot;
+    let requested: BTreeSet<String> = run.roster.portfolio.ids().map(str::to_owned).collect();
+    let mut publisher = Publisher::new(run, table, &requested.intersection(&answered).cloned().collect());
+    let drop_others = run.drop_others;
+    publisher.without_advertisers = requested.difference(&answered).cloned().collect();
+    let (store, date, pulled_at) = (run.output.store.clone(), run.settings.as_of, rows.pulled_at());
     let write = move || {
-        let resources = distinct(&publisher.table, pages.iter().flat_map(SnapshotPage::resources).collect());
-        let batch = entity_batch(&publisher.table, &resources, date, pulled_at)?;
-        let mut missing =
-            retained.map(|retained| retained.missing_from(&store, &publisher.table.name, date)).unwrap_or_default();
-        for advertiser in read_back::advertisers_of(&batch) {
-            missing.remove(&advertiser);
-        }
-        if !missing.is_empty() {
-            return Ok((Vec::new(), missing));
-        }
-        let schema = batch.schema();
-        let staged = store.stage()?;
-        let provenance = publisher.provenance(pulled_at, calls);
-        let mut staged = write_batches(&publisher.table, &schema, std::iter::once(Ok(batch)), &provenance, staged)?;
-        staged.close()?;
-        let record = publisher.record(date, resources.len() as u64, calls, pulled_at, &staged);
-        Ok((vec![(staged, record)], missing))
-    };
-    publish(run, table, DateRange::single(date), calls, write).await.unwrap_or_default()
-}
-
-/// Pages of one list, and what its request fixed.
-pub(super) struct SnapshotPage {
-    /// The pages.
-    pub answer: crate::criteo::ListAnswer,
-    /// What the path of the request named, with its id.
-    pub context: Vec<(Parent, String)>,
-    /// Only these identifiers, where the list holds more than was wanted.
-    pub only: Option<Vec<String>>,
-}
-
-impl SnapshotPage {
-    fn resources(&self) -> Vec<Resource<'_>> {
-        let wanted = |json: &crate::json::Json<'_>| match &self.only {
-            Some(ids) => super::portfolio::id_of(json).is_some_and(|id| ids.contains(&id)),
-            None => true,
+        let mut notes = SnapshotNotes::default();
+        let stays = |advertiser: &str, ad_set: Option<&str>| {
+            let is_missing = !answered.contains(advertiser) || ad_set.is_some_and(|id| failed_ad_sets.contains(id));
+            is_missing && (!drop_others || requested.contains(advertiser))
         };
-        let resources = self.answer.resources().into_iter().filter(wanted);
-        resources.map(|json| Resource { json, context: self.context.clone() }).collect()
+        if let Some(old) = live_batches(&store, &publisher.table.name, date)? {
+            match rows.retain(old, stays)? {
+                Some(kept) => notes.kept = kept,
+                None => {
+                    notes.is_left = true;
+                    return Ok((Vec::new(), notes));
+                }
+            }
+        }
+        publisher.retained_advertisers = notes.kept.iter().cloned().collect();
+        let rows = rows.sorted()?;
+        let provenance = publisher.provenance(pulled_at, calls);
+        let mut staged = write_batches(&publisher.table, rows.schema(), rows.batches(), &provenance, store.stage()?)?;
+        staged.close()?;
+        let record = publisher.record(date, rows.len() as u64, calls, pulled_at, &staged);
+        Ok((vec![(staged, record)], notes))
+    };
+    if let Some(notes) = publish(run, table, DateRange::single(date), calls, write).await {
+        note_snapshot(run, table, date, &notes);
     }
 }
 
-/// Sorted by primary key, each key once: pages may overlap, and their order is not documented.
-fn distinct<'a>(table: &Table, mut resources: Vec<Resource<'a>>) -> Vec<Resource<'a>> {
-    let keys: Vec<_> = table
-        .columns
-        .iter()
-        .filter(|column| table.primary_key.contains(&column.name) && !column.is_partition_date())
-        .collect();
-    let key = |resource: &Resource<'_>| keys.iter().map(|column| resource.key(column)).collect::<Vec<_>>();
-    resources.sort_by_cached_key(|resource| key(resource));
-    resources.dedup_by_key(|resource| key(resource));
-    resources
+/// What a person should know of a snapshot that was published, or was not.
+#[derive(Debug, Default)]
+struct SnapshotNotes {
+    /// Advertisers that have rows of an earlier snapshot of today.
+    kept: BTreeSet<String>,
+    /// The earlier one stays as it is.
+    is_left: bool,
+}
+
+fn note_snapshot(run: &Run, table: &Table, date: NaiveDate, notes: &SnapshotNotes) {
+    let today = DateRange::single(date);
+    if notes.is_left {
+        let message = "today's earlier file stays as it is, because it has rows of advertisers that were not requested or could \
+                       not be, and other columns";
+        run.journal.fail(Notice::new(Code::NotRefreshed, message).table(&table.name).days(today));
+    }
+    let mut kept = notes.kept.iter();
+    let Some(first) = kept.next() else { return };
+    let who = match kept.len() {
+        0 => format!("advertiser {first}"),
+        more => format!("advertiser {first} and {more} more"),
+    };
+    let message =
+        format!("{who} were not requested or could not be: rows of theirs stay as they were fetched earlier today");
+    let notice = Notice::new(Code::RowsKept, message).table(&table.name).days(today);
+    run.journal.warn(if notes.kept.len() == 1 { notice.advertiser(first) } else { notice });
+}
+
+/// The rows of the live file of a partition; `None` where there is none, or none that can be read: it heals by being replaced.
+fn live_batches(store: &Store, table: &str, date: NaiveDate) -> Result<Option<ParquetRecordBatchReader>, PublishError> {
+    let path = store.path(&partition_path(table, date));
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(PublishError::Unreadable { path, source }),
+    };
+    match ParquetRecordBatchReaderBuilder::try_new(file).and_then(ParquetRecordBatchReaderBuilder::build) {
+        Ok(batches) => Ok(Some(batches)),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "the file to be replaced is not Parquet");
+            Ok(None)
+        }
+    }
 }
 
 /// Writes off the async threads, then publishes under the ledger's lock, and accounts for it.

@@ -56,15 +56,6 @@ impl RetainedRows {
         !self.requested.contains(advertiser) && self.only.as_ref().is_none_or(|only| only.contains(advertiser))
     }
 
-    /// The advertisers that have rows in the live file of this partition and were not requested. What cannot be read
-    /// heals by being replaced.
-    pub(super) fn missing_from(&self, store: &Store, table: &str, date: NaiveDate) -> BTreeSet<String> {
-        let Ok(file) = File::open(store.path(&partition_path(table, date))) else { return BTreeSet::new() };
-        let mut advertisers = read_back::advertisers(file).unwrap_or_default();
-        advertisers.retain(|advertiser| self.includes(advertiser));
-        advertisers
-    }
-
     /// What of the live file of this partition has to stay beside `rows`.
     pub(super) fn before(
         &self,

@@ -22,6 +22,8 @@ struct Excluded {
     everywhere: BTreeSet<String>,
     /// From one endpoint, which answers for others.
     by_endpoint: BTreeSet<(EndpointId, String)>,
+    /// Not excluded, but a list of theirs has failed.
+    suspects: BTreeSet<String>,
 }
 
 impl Roster {
@@ -51,6 +53,21 @@ impl Roster {
         let excluded = self.excluded();
         let here = excluded.by_endpoint.iter().filter(|(of, _)| *of == endpoint).map(|(_, id)| id.clone());
         excluded.everywhere.iter().cloned().chain(here).collect()
+    }
+
+    /// Advertisers that are excluded from every request.
+    pub(super) fn excluded_everywhere(&self) -> BTreeSet<String> {
+        self.excluded().everywhere.clone()
+    }
+
+    /// A list of this advertiser failed: others of it are worth few attempts.
+    pub(super) fn suspect(&self, advertiser: &str) {
+        self.excluded().suspects.insert(advertiser.to_owned());
+    }
+
+    /// Whether a list of this advertiser has failed.
+    pub(super) fn is_suspect(&self, advertiser: &str) -> bool {
+        self.excluded().suspects.contains(advertiser)
     }
 
     /// Excludes an advertiser from every request; whether that is new.

@@ -215,8 +215,8 @@ impl Running {
         let reports = plan.reports.iter();
         let analytics =
             futures_util::future::join_all(reports.map(|planned| analytics::pull_table(&self.run, planned)));
-        let entities = futures_util::future::join_all(plan.snapshots.iter().map(|table| snapshots.pull_table(table)));
-        futures_util::future::join(analytics, entities).await;
+        let (_, fetched) = futures_util::future::join(analytics, snapshots.fetch(&plan.snapshots)).await;
+        snapshots.publish(fetched).await;
     }
 
     /// Removes the partitions that the plan announced, unless this run wrote them.

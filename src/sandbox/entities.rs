@@ -482,6 +482,9 @@ fn spoil(data: &mut Value, fault: &FaultKind) {
     if let (FaultKind::DropOneRow, Some(list)) = (fault, many.as_mut()) {
         list.pop();
     }
+    if let (FaultKind::OmitEntry, Some(list)) = (fault, many.as_mut().filter(|list| !list.is_empty())) {
+        list.remove(list.len() / 2);
+    }
     let list: Vec<&mut Value> = match many {
         Some(list) => list.iter_mut().collect(),
         None => vec![data],

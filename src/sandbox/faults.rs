@@ -40,6 +40,10 @@ pub enum FaultKind {
     TooManyRequests(RateReset),
     /// 403 with an empty body, as from a gateway.
     Http403,
+    /// 404 with an empty body.
+    Http404,
+    /// 413 with an empty body.
+    Http413,
     /// 500 with Criteo's problem body.
     Http500,
     /// 502 with the HTML page of a gateway.
@@ -77,6 +81,8 @@ pub enum FaultKind {
     ConsentLost(String),
     /// The last row or entity is missing.
     DropOneRow,
+    /// The entity in the middle of a page is missing, although the page has its place.
+    OmitEntry,
     /// Reports have at most this many rows, whatever their documented cap.
     RowCap(usize),
     /// Rows of this advertiser are missing from every report that has more dimensions than the day and the advertiser.
@@ -251,6 +257,8 @@ impl FaultKind {
                 | Self::Http500
                 | Self::Http502Html
                 | Self::Http403
+                | Self::Http404
+                | Self::Http413
                 | Self::Http503
                 | Self::Http504
                 | Self::ResetBeforeResponse
@@ -262,10 +270,12 @@ impl FaultKind {
 }
 
 /// Kinds without an argument and their names.
-const PLAIN: [(&str, FaultKind); 25] = [
+const PLAIN: [(&str, FaultKind); 28] = [
     ("http-500", FaultKind::Http500),
     ("http-502-html", FaultKind::Http502Html),
     ("http-403", FaultKind::Http403),
+    ("http-404", FaultKind::Http404),
+    ("http-413", FaultKind::Http413),
     ("http-503", FaultKind::Http503),
     ("http-504", FaultKind::Http504),
     ("reset-before-response", FaultKind::ResetBeforeResponse),
@@ -280,6 +290,7 @@ const PLAIN: [(&str, FaultKind); 25] = [
     ("token-revoked", FaultKind::TokenRevoked),
     ("token-endpoint-down", FaultKind::TokenEndpointDown),
     ("drop-one-row", FaultKind::DropOneRow),
+    ("omit-entry", FaultKind::OmitEntry),
     ("extra-field", FaultKind::ExtraField),
     ("unknown-enum", FaultKind::UnknownEnum),
     ("missing-attribute", FaultKind::MissingAttribute),

@@ -342,6 +342,8 @@ impl Gateway {
             }
             FaultKind::Http502Html => Reply::html(502),
             FaultKind::Http403 => Reply::json(403, Vec::new()),
+            FaultKind::Http404 => Reply::json(404, Vec::new()),
+            FaultKind::Http413 => Reply::json(413, Vec::new()),
             FaultKind::Http503 | FaultKind::TokenEndpointDown => Reply::json(503, Vec::new()),
             FaultKind::Http504 => Reply::json(504, Vec::new()),
             FaultKind::ResetBeforeResponse => Reply { delivery: Delivery::Never, ..Reply::json(200, Vec::new()) },

@@ -64,6 +64,8 @@ pub struct Settings {
     pub as_of: NaiveDate,
     /// `--as-of` as given; the clock's today without it.
     pub requested_as_of: NaiveDate,
+    /// Today by the clock, in the report time zone. Snapshots are of this day only.
+    pub today: NaiveDate,
     /// First day to pull, inclusive; not yet clamped to what Criteo keeps.
     pub start_date: NaiveDate,
     /// What `start_date` is by default, where none is configured: the output may begin earlier.
@@ -231,6 +233,7 @@ impl Resolver<'_> {
             timezone,
             as_of,
             requested_as_of,
+            today,
             start_date: start_date.unwrap_or(default_start),
             default_start: start_date.is_none().then_some(default_start),
             advertisers: self.advertisers(),

@@ -5,6 +5,7 @@
 pub mod columns;
 pub mod decode;
 pub mod entity;
+pub mod entity_rows;
 mod envelope;
 pub(crate) mod excerpt;
 pub mod footer;

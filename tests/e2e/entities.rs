@@ -186,22 +186,74 @@ fn an_attribute_that_is_missing_is_null() {
 
 #[test]
 fn a_resource_that_comes_twice_is_one_row() {
-    // The second page overlaps the first, the third repeats the second, as when something is inserted between calls.
-    let ad = |id: u32| json!({"type": "Ad", "id": id.to_string(), "attributes": {"id": id.to_string(), "name": "x"}});
+    // Behind the first page something is inserted, so that the second repeats more of it.
+    let ad = |id: &u32| json!({"type": "Ad", "id": id.to_string(), "attributes": {"id": id.to_string(), "name": "x"}});
     let scripted = Scripted::start(move |asked| {
-        let page: Vec<Value> = match asked.path.split_once("offset=").map(|(_, offset)| offset) {
-            Some("0") => (1..=50).map(ad).collect(),
-            Some("50") => (49..=60).map(ad).collect(),
-            _ => Vec::new(),
-        };
+        let offset = asked.path.split_once("offset=").and_then(|(_, offset)| offset.parse().ok()).unwrap_or(0);
+        let first = if offset == 0 { 2 } else { 1 };
+        let list: Vec<u32> = (first..=60).collect();
+        let page: Vec<Value> = list.iter().skip(offset).take(50).map(ad).collect();
         Reply::ok(&json!({"data": page, "errors": [], "warnings": []}))
     });
     scripted.job("pull --tables ads").run().expect(0);
     let rows = files::read(&scripted.output(), "ads", day(TODAY)).rows;
     let mut ids: Vec<u32> = rows.iter().filter_map(|row| row["ad_id"].as_str()?.parse().ok()).collect();
     ids.sort_unstable();
-    assert_eq!(ids, (1..=60).collect::<Vec<_>>());
+    assert_eq!(ids, (2..=60).collect::<Vec<_>>());
     assert!(rows.iter().all(|row| row["advertiser_id"] == json!(ADVERTISER)));
+}
+
+#[test]
+fn a_page_that_leaves_out_an_entry_costs_nothing() {
+    for page in 0..3 {
+        let account = Account::open(SandboxOptions { page_limit: 5, ..small() });
+        account.set_faults([format!("omit-entry@/creatives+{page}*1")]);
+        account.run("pull --tables creatives").expect(0);
+        let resources = account.sandbox.truth_entities(entity_kind("creatives"));
+        let expected = contract("creatives").snapshot(&resources, day(TODAY), |_, _| Value::Null);
+        assert_eq!(written(&account, "creatives"), expected, "page {page}");
+    }
+}
+
+#[test]
+fn entries_that_appear_or_vanish_between_pages_hide_no_other() {
+    let creative = |id: &u32| json!({"type": "Creative", "id": id.to_string(), "attributes": {"name": "c"}});
+    let list: std::sync::Mutex<Vec<u32>> = std::sync::Mutex::new((1000..1430).collect());
+    let scripted = Scripted::start(move |asked| {
+        let offset: usize = asked.path.split_once("offset=").and_then(|(_, at)| at.parse().ok()).unwrap_or(0);
+        let mut list = list.lock().expect("no script panics");
+        let page: Vec<Value> = list.iter().skip(offset).take(50).map(creative).collect();
+        // After each page three entries at the beginning vanish, and one appears in the middle.
+        if list.len() > 400 {
+            list.drain(..3);
+            let new = 5000 + u32::try_from(list.len()).expect("few");
+            list.insert(200, new);
+        }
+        Reply::ok(&json!({"data": page, "errors": [], "warnings": []}))
+    });
+    scripted.job("pull --tables creatives").run().expect(0);
+    let rows = files::read(&scripted.output(), "creatives", day(TODAY)).rows;
+    let found: std::collections::BTreeSet<u32> =
+        rows.iter().filter_map(|row| row["creative_id"].as_str()?.parse().ok()).collect();
+    let missing: Vec<u32> = (1045..1430).filter(|id| !found.contains(id)).collect();
+    assert_eq!(missing, Vec::<u32>::new());
+    assert!(scripted.asked().len() < 60, "{} calls", scripted.asked().len());
+}
+
+#[test]
+fn a_snapshot_is_of_the_day_on_which_it_is_taken() {
+    let account = Account::open(small());
+    account.run("pull --tables campaigns").expect(0);
+    let taken = files::everything(&account.output());
+    for line in [
+        "pull --tables campaigns,ads --as-of 2026-11-09",
+        "backfill --from 2026-11-09 --to 2026-11-09 --tables campaigns --as-of 2026-11-09",
+    ] {
+        let document = account.run_program(&account.job(line).on(TODAY)).expect(0);
+        assert_eq!(program::codes(&document, "warnings"), ["snapshot_not_taken"], "{line}");
+        assert_eq!(files::dates(&account.output(), "campaigns"), [day(TODAY)], "{line}");
+    }
+    assert_eq!(files::everything(&account.output()), taken, "the true snapshot is as it was");
 }
 
 #[test]

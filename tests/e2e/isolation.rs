@@ -96,22 +96,107 @@ fn an_advertiser_that_criteo_no_longer_lists_keeps_its_rows_too() {
 }
 
 #[test]
-fn a_snapshot_is_not_replaced_by_one_without_an_advertiser_that_could_not_be_asked_for() {
-    let line = "pull --tables advertisers,ads";
+fn a_snapshot_keeps_todays_rows_of_advertisers_that_were_not_requested_or_could_not_be() {
+    let line = "pull --tables advertisers,ads,campaigns";
     let account = Account::open(small());
     account.run(line).expect(0);
-    let old = files::everything(&account.output());
+    let tables = ["advertisers", "ads", "campaigns"];
+    let contents = || tables.map(|table| files::read(&account.output(), table, day(TODAY)).content());
+    let old = contents();
     let lost = account.advertisers()[0].clone();
     account.set_faults([format!("consent-lost({lost})")]);
     let document = account.run(line).expect(4);
-    assert_eq!(files::everything(&account.output()), old, "rows of today that cannot be asked for again");
-    let codes = program::codes(&document, "errors");
-    assert_eq!(codes, ["advertiser_refused", "not_refreshed"]);
+    assert_eq!(contents(), old, "rows of today that cannot be fetched again");
+    assert_eq!(program::codes(&document, "errors"), ["advertiser_refused"]);
+    assert_eq!(program::codes(&document, "warnings"), ["rows_kept"], "{document}");
     assert!(program::messages(&document, "errors").contains(&lost), "{document}");
-    // Who is left out on purpose is not missed.
-    let others = account.advertisers()[1..].join(",");
-    account.run(&format!("{line} --advertisers {others}")).expect(0);
-    assert_ne!(files::everything(&account.output()), old);
+    account.heal();
+    let document = account.run(&format!("{line} --advertisers {lost}")).expect(0);
+    assert_eq!(contents(), old, "{document}");
+    assert_eq!(program::codes(&document, "warnings"), ["rows_kept"], "{document}");
+}
+
+#[test]
+fn a_refusal_says_the_same_of_every_snapshot_whichever_table_finds_it() {
+    let account = Account::open(small());
+    let lost = account.advertisers()[0].clone();
+    account.set_faults([format!("consent-lost({lost})")]);
+    // Searches leave the advertiser out without a word; only the list of creatives is refused.
+    account.run("pull --tables campaigns,ad_sets,creatives").expect(4);
+    for table in ["campaigns", "ad_sets", "creatives"] {
+        let footer = files::read(&account.output(), table, day(TODAY)).footer;
+        assert_eq!(footer["criteo_source.without_advertisers"], lost, "{table}");
+    }
+}
+
+#[test]
+fn a_list_that_fails_for_one_advertiser_costs_that_part_of_the_snapshot() {
+    for (fault, code) in [
+        ("http-500", "advertiser_unavailable"),
+        ("http-403", "advertiser_refused"),
+        ("http-404", "request_rejected"),
+        ("http-413", "request_rejected"),
+    ] {
+        let account = Account::open(small());
+        let line = "pull --tables creatives,coupons";
+        let bad = account.advertisers()[1].clone();
+        account.set_faults([format!("{fault}@/creatives#{bad}")]);
+        let document = account.run(line).expect(4);
+        assert_eq!(program::codes(&document, "errors"), [code], "{fault}: {document}");
+        assert_eq!(document["errors"][0]["advertiser_id"], json!(bad), "{fault}");
+        assert!(!document.to_string().contains("next run fetches"), "{fault}: {document}");
+        let owner = |row: &Row| row["advertiser_id"].as_str().unwrap_or_default().to_owned();
+        let owners = |table: &str| -> BTreeSet<String> {
+            files::read(&account.output(), table, day(TODAY)).rows.iter().map(owner).collect()
+        };
+        let others: BTreeSet<String> = account.advertisers().into_iter().filter(|id| *id != bad).collect();
+        assert_eq!(owners("creatives"), others, "{fault}");
+        account.heal();
+        account.run(line).expect(0);
+        let whole = files::read(&account.output(), "creatives", day(TODAY)).content();
+        assert!(owners("creatives").contains(&bad), "{fault}");
+        account.set_faults([format!("{fault}@/creatives#{bad}")]);
+        account.run(line).expect(4);
+        assert_eq!(
+            files::read(&account.output(), "creatives", day(TODAY)).content(),
+            whole,
+            "{fault}: rows of today stay"
+        );
+    }
+}
+
+#[test]
+fn a_list_that_fails_for_one_ad_set_costs_that_ad_set() {
+    let account = Account::open(small());
+    let line = "pull --tables ad_set_category_bids";
+    account.run(line).expect(0);
+    let whole = files::read(&account.output(), "ad_set_category_bids", day(TODAY)).content();
+    let ad_set = whole[0]["ad_set_id"].as_str().expect("an id").to_owned();
+    account.set_faults([format!("http-404@/ad-sets/{ad_set}/")]);
+    let document = account.run(line).expect(4);
+    assert!(program::messages(&document, "errors").contains(&ad_set), "{document}");
+    assert_eq!(files::read(&account.output(), "ad_set_category_bids", day(TODAY)).content(), whole);
+}
+
+#[test]
+fn a_search_that_is_too_large_is_made_in_halves() {
+    let account = Account::open(small());
+    let bad = account.advertisers()[1].clone();
+    account.set_faults([format!("http-413@campaigns/search#{bad}")]);
+    let document = account.run("pull --tables campaigns").expect(4);
+    assert_eq!(document["errors"][0]["advertiser_id"], json!(bad), "{document}");
+    let rows = files::read(&account.output(), "campaigns", day(TODAY)).rows;
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["advertiser_id"] != json!(bad)));
+}
+
+#[test]
+fn an_advertiser_that_always_fails_costs_the_second_table_a_probe_only() {
+    let account = Account::open(small());
+    let bad = account.advertisers()[1].clone();
+    account.set_faults([format!("http-500@/creatives#{bad}"), format!("http-500@/coupons#{bad}")]);
+    account.run("pull --tables creatives,coupons").expect(4);
+    let calls = |list: &str| account.calls(&format!("/{bad}/{list}")).len();
+    assert_eq!(calls("coupons").min(calls("creatives")), 3, "{} and {}", calls("coupons"), calls("creatives"));
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl<'a> ApiChecks<'a> {
     /// The first call; it needs no permission and no consent, so that a refusal concerns the credentials alone.
     async fn application(&mut self) -> Result<(), Stop> {
         let request = list(EndpointId::ApplicationMe, None, None, "the application");
-        match self.client.list(&request).await {
+        match self.client.page(&request).await {
             Ok(answer) => {
                 self.findings.push(Finding::ok(CREDENTIALS, "Criteo issued an access token"));
                 self.findings.push(Finding::ok(APPLICATION, application_name(&answer.resources())));
@@ -221,9 +221,9 @@ impl<'a> ApiChecks<'a> {
                 }
                 _ => list(proof, Some(advertiser.clone()), None, &what),
             };
-            match self.client.first_page(&request).await {
+            match self.client.page(&request).await {
                 Ok(answer) => {
-                    let seen = answer.resources().len();
+                    let seen = answer.len();
                     return Finding::ok(&name, format!("`{permission}` is granted: read {seen} {what}"));
                 }
                 Err(error) if error.kind() == FetchErrorKind::AdvertiserRefused => refusal = Some(error),
@@ -342,7 +342,7 @@ impl<'a> ApiChecks<'a> {
 }
 
 fn list(endpoint: EndpointId, parent_id: Option<String>, body: Option<Vec<u8>>, what: &str) -> ListRequest {
-    ListRequest { endpoint, parent_id, body, what: what.to_owned() }
+    ListRequest { endpoint, parent_id, body, what: what.to_owned(), attempts: None }
 }
 
 /// What Criteo calls the application.

@@ -55,8 +55,7 @@ impl Bench {
             (environment::CLIENT_SECRET, self.secret.clone()),
         ]);
         let file = ConfigurationFile { path: "criteo-source.toml".into(), text: self.configuration.clone() };
-        let mut session =
-            Session::resolve(&self.flags, &environment, Some(&file), chrono::Utc::now()).expect("a configuration");
+        let mut session = Session::resolve(&self.flags, &environment, Some(&file), self.now).expect("a configuration");
         session.clock = Clock::skipping(self.now);
         // Settings compare the simulated day with the machine's own.
         session.warnings.retain(|warning| warning.code != Code::AsOfInFuture);
@@ -325,7 +324,8 @@ async fn the_end_of_the_api_version_is_a_warning_of_checks_and_pulls_and_then_a_
     bench.now = noon("2027-07-01".parse().expect("a date"));
     let (document, code) = bench.check().await;
     assert_eq!((code, named(&document, Verdict::Problem)), (2, vec!["api_version"]), "{}", render(&document));
-    bench.now = noon("2027-03-31".parse().expect("a date"));
+    let earlier = "2027-03-31".parse().expect("a date");
+    (bench.now, bench.flags.as_of) = (noon(earlier), Some(earlier));
     assert_eq!(bench.pull().await.warnings, []);
 }
 
