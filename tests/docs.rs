@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command};
+use criteo_source::catalog::{Connector, Method};
 use criteo_source::cli;
+use criteo_source::criteo::CONSENT_URL;
 use criteo_source::notice::{Code, ExitCodes};
 use criteo_source::settings::DEFAULT_CONFIGURATION;
 use criteo_source::settings::environment::VARIABLES;
@@ -322,4 +324,35 @@ fn anchors(text: &str) -> BTreeSet<String> {
         kept.chars().filter(|c| c.is_alphanumeric() || *c == '-' || *c == '_').collect()
     };
     headings.map(slug).collect()
+}
+
+#[test]
+fn the_security_page_lists_every_call_permission_and_secret_and_no_others() {
+    let connector = Connector::get();
+    let page = std::fs::read_to_string(root().join("docs/security.md")).expect("a readable page");
+    let mut calls = vec![format!("| `POST` | `{}` | none |", connector.token_path)];
+    for endpoint in &connector.endpoints {
+        let method = match endpoint.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        };
+        let scope = endpoint.scope.as_ref().map_or("none".to_owned(), |scope| format!("`{scope}`"));
+        calls.push(format!("| `{method}` | `/{}/{}` | {scope} |", connector.api_version, endpoint.path));
+    }
+    let listed: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("| `GET`") || line.starts_with("| `POST`")).collect();
+    assert_eq!(listed, calls);
+    for scope in &connector.scopes {
+        let line = format!("| {} | `{}` | {} |", scope.permission, scope.name, scope.job.name());
+        assert!(page.contains(&line), "{line}");
+    }
+    let named = |url: &str| url.trim_start_matches("https://").split('/').next().unwrap_or_default().to_owned();
+    for host in [named(&connector.base_url), named(CONSENT_URL)] {
+        assert!(page.contains(&format!("| `{host}`")), "{host}");
+    }
+    for variable in
+        VARIABLES.iter().filter(|variable| variable.secret || variable.name.starts_with("CRITEO_CLIENT_SECRET"))
+    {
+        assert!(page.contains(&format!("`{}`", variable.name)), "{}", variable.name);
+    }
 }

@@ -41,6 +41,8 @@ pub enum FetchErrorKind {
     TooLarge,
     /// Criteo will not answer this request, ever: a bad field, a removed version.
     Rejected,
+    /// A proxy on the way wants a user name and a password.
+    Proxy,
     /// No answer after all attempts.
     Unavailable,
     /// The run's deadline passed.
@@ -121,6 +123,7 @@ impl FetchErrorKind {
             Self::AdvertiserRefused => Code::AdvertiserRefused,
             Self::ScopeRefused => Code::ScopeMissing,
             Self::TooLarge | Self::Rejected => Code::RequestRejected,
+            Self::Proxy => Code::ProxyRefused,
             Self::Unavailable => Code::ApiUnavailable,
             Self::DeadlinePassed => Code::DeadlinePassed,
             Self::OtherDays | Self::Unreadable => Code::UnreadableResponse,
@@ -136,6 +139,8 @@ impl From<SendError> for FetchError {
 
 fn classify(error: &SendError) -> FetchErrorKind {
     match error {
+        error if error.is_proxy_refusal() => FetchErrorKind::Proxy,
+        SendError::Bearer { source, .. } if is_proxy_refusal_of_token(source) => FetchErrorKind::Proxy,
         SendError::Bearer { source, .. } => match source.downcast_ref::<crate::auth::AuthError>() {
             Some(crate::auth::AuthError::DeadlinePassed) => FetchErrorKind::DeadlinePassed,
             // Nobody said anything about the credentials: the connection is what fails.
@@ -168,6 +173,11 @@ fn classify(error: &SendError) -> FetchErrorKind {
         },
         SendError::Redirected { .. } | SendError::Address { .. } => FetchErrorKind::Rejected,
     }
+}
+
+fn is_proxy_refusal_of_token(error: &crate::http::BearerError) -> bool {
+    let auth = error.downcast_ref::<crate::auth::AuthError>();
+    matches!(auth, Some(crate::auth::AuthError::Unavailable { source }) if source.is_proxy_refusal())
 }
 
 /// Whether the last attempt found nobody to talk to, at the endpoint itself or on the way to a token for it.
@@ -377,8 +387,9 @@ impl CriteoClient {
             day_is_given: has_other_days && request.filter.days.len_days() == 1,
         };
         let call = self.request(endpoint, None, Body::Json(request.body().into()), what);
-        let rows = expected_rows.map_or(UNKNOWN_ROWS, |rows| u32::try_from(rows).unwrap_or(UNKNOWN_ROWS));
-        let rows = rows.clamp(MIN_ROWS, UNKNOWN_ROWS);
+        // No answer has more rows than its cap, whatever is expected of it.
+        let most = cap.and_then(|cap| u32::try_from(cap).ok()).unwrap_or(UNKNOWN_ROWS).clamp(MIN_ROWS, UNKNOWN_ROWS);
+        let rows = expected_rows.and_then(|rows| u32::try_from(rows).ok()).unwrap_or(most).clamp(MIN_ROWS, most);
         let decoder = || ReportDecoder::new(Arc::clone(layout), asked.clone());
         let read = |response| self.read_report(response, decoder(), request.endpoint, cap, rows);
         Ok(self.http.send(&call, read).await?)

@@ -112,6 +112,9 @@ impl TokenGate {
         let connector = Connector::get();
         let base = settings.api_url.as_ref().map_or(connector.base_url.as_str(), |url| url.as_str());
         let base = base.trim_end_matches('/').to_owned();
+        if !settings.api_url.as_ref().is_some_and(crate::settings::ApiUrl::is_loopback) {
+            settings.check_proxy()?;
+        }
         let allow_plain_http = settings.api_url.as_ref().is_some_and(crate::settings::ApiUrl::is_loopback);
         let mut options = HttpOptions { allow_plain_http, ..HttpOptions::default() };
         if let Some(timeout) = settings.timeout {

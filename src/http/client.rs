@@ -164,6 +164,8 @@ fn builder(options: &HttpOptions) -> reqwest::ClientBuilder {
         .user_agent(&options.user_agent)
         .connect_timeout(options.connect_timeout)
         .read_timeout(options.read_timeout)
+        // Bodies of HTTP/2 share the window of their connection: one that waits for memory would starve the others.
+        .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_keepalive(KEEP_ALIVE)

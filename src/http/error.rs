@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use super::bearer::BearerError;
 use super::problem::Problem;
 use super::response::ReadError;
-use super::tls::{TlsProblem, tls_problem};
+use super::tls::{TlsProblem, is_proxy_refusal, tls_problem};
 
 /// The client could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,11 @@ fn root_cause(error: &reqwest::Error) -> String {
 }
 
 impl Failure {
+    /// Whether a proxy in between wants a user name and a password (407).
+    pub fn is_proxy_refusal(&self) -> bool {
+        matches!(self, Self::Transport { error, .. } if is_proxy_refusal(error))
+    }
+
     /// Whether no connection could be opened, so that nobody at that address has seen the request.
     pub fn is_no_connection(&self) -> bool {
         matches!(self, Self::Transport { error, .. } if error.is_connect())
@@ -238,6 +243,11 @@ impl SendError {
         matches!(self, Self::Exhausted { .. } | Self::DeadlinePassed { .. })
     }
 
+    /// Whether a proxy in between wants a user name and a password.
+    pub fn is_proxy_refusal(&self) -> bool {
+        matches!(self, Self::Connect { failure, .. } if failure.is_proxy_refusal())
+    }
+
     /// Whether the access token was refused although it was new.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == StatusCode::UNAUTHORIZED)
@@ -254,6 +264,9 @@ impl SendError {
 }
 
 fn transport_hint(failure: &Failure) -> &'static str {
+    if failure.is_proxy_refusal() {
+        return "the proxy of `HTTPS_PROXY` or `ALL_PROXY` wants a user name and a password (407)";
+    }
     let problem = match failure {
         Failure::Transport { error, .. } => tls_problem(error),
         _ => None,

@@ -16,13 +16,13 @@ use backoff::backoff::Backoff;
 use reqwest::StatusCode;
 
 use super::error::Failure;
-use super::tls::tls_problem;
+use super::tls::{is_proxy_refusal, tls_problem};
 
 /// How often a request is repeated, and how long the pauses are.
 ///
 /// Repeated are: connections that fail to open, break, or time out; bodies that end early or do not decompress;
 /// the statuses 408, 425, 429 and 5xx, and what the request itself calls transient. Final are: certificates that do not check out, servers that do not speak TLS,
-/// addresses that make no sense, and every other status from 400 up. A 401 is repeated once with a new token, outside this count.
+/// proxies that want a password, addresses that make no sense, and every other status from 400 up. A 401 is repeated once with a new token, outside this count.
 ///
 /// The pauses follow Criteo's advice (Criteo docs, page Rate limits: 1, 2, 4, … seconds after a 429; longer ones
 /// after a 500 or 503).
@@ -178,7 +178,9 @@ pub(super) fn judge(failure: &Failure) -> Verdict {
             verdict => return verdict,
         },
         Failure::Body(error) => error.is_retryable(),
-        Failure::Transport { error, .. } => !error.is_builder() && !error.is_redirect() && tls_problem(error).is_none(),
+        Failure::Transport { error, .. } => {
+            !error.is_builder() && !error.is_redirect() && tls_problem(error).is_none() && !is_proxy_refusal(error)
+        }
     };
     if repeats { Verdict::Repeat(Pace::Usual) } else { Verdict::Final }
 }

@@ -1,4 +1,4 @@
-//! Problems of TLS that will not go away by asking again.
+//! Problems of TLS, and of proxies, that will not go away by asking again.
 
 use std::error::Error;
 use std::io;
@@ -28,6 +28,19 @@ pub(super) fn tls_problem(error: &(dyn Error + 'static)) -> Option<TlsProblem> {
         };
     }
     None
+}
+
+/// Whether a proxy wants a user name and a password that it was not given (407).
+pub(super) fn is_proxy_refusal(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // The client's error for this is private; its words are all there is (hyper-util 0.1, `TunnelError`).
+        if error.to_string().contains("proxy authorization required") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn lasting(error: &rustls::Error) -> Option<TlsProblem> {

@@ -335,6 +335,12 @@ codes! {
         cause: "Criteo's API could not be reached, or kept answering with errors, through all attempts.",
         remedy: "the next run fetches what is missing; if it lasts, check the network, the proxy settings and `CRITEO_API_URL`",
     }
+    ProxyRefused {
+        name: "proxy_refused", kind: Configuration, seen_in: CALLS,
+        cause: "The proxy between this machine and Criteo wants a user name and a password (407).",
+        remedy: "put them into the variable of the proxy, `HTTPS_PROXY=http://user:password@host:port` (percent-encoded), or exempt \
+                 Criteo's host with `NO_PROXY`",
+    }
     DeadlinePassed {
         name: "deadline_passed", kind: Deadline, seen_in: CALLS,
         cause: "The run's deadline (`max_run_minutes`) passed before Criteo had answered everything.",

@@ -248,7 +248,7 @@ impl Environment {
     /// The value of a variable of the system; `None` when unset or empty.
     pub fn of_the_system(&self, name: &str) -> Option<&OsStr> {
         debug_assert!(OF_THE_SYSTEM.contains(&name), "{name} is not in the snapshot");
-        self.variables.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty())
+        self.variables.get(name).map(OsString::as_os_str).filter(|value| !value.to_string_lossy().trim().is_empty())
     }
 
     /// The folder for what must outlive a run but is no output: `$XDG_STATE_HOME/criteo-source` or

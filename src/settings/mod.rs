@@ -22,6 +22,7 @@ pub mod file;
 pub mod load;
 mod output;
 mod problem;
+mod proxy;
 mod report;
 mod resolve;
 mod suggest;

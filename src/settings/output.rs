@@ -43,6 +43,16 @@ pub enum OutputLocation {
     },
 }
 
+/// `$HOME/…`, `${DATA}/…`, `%h/…`: cron, systemd and TOML files do not expand what a shell, or a unit file, would.
+fn has_placeholder(text: &str) -> bool {
+    text.split('/').any(|part| match part.as_bytes() {
+        [b'$', b'{' | b'(' | b'_' | b'a'..=b'z' | b'A'..=b'Z', ..] => true,
+        [b'%', letter] => letter.is_ascii_alphabetic(),
+        [b'%', name @ .., b'%'] => !name.is_empty(),
+        _ => false,
+    })
+}
+
 impl OutputLocation {
     pub(super) fn parse(text: &str) -> Result<Self, Invalid> {
         match text.split_once("://") {
@@ -51,6 +61,10 @@ impl OutputLocation {
             None if text == "~" || text.starts_with("~/") => {
                 Err(Invalid::new("`~` is only understood by shells", "write the full path of the folder"))
             }
+            None if has_placeholder(text) => Err(Invalid::new(
+                format!("`{text}` has a placeholder, which is only understood by shells and service managers"),
+                "write the full path of the folder",
+            )),
             None => Ok(Self::Local(PathBuf::from(text))),
             Some(("file", rest)) => local_from_url(rest),
             Some(("gs", rest)) => object(ObjectStore::GoogleCloud, rest),

@@ -24,7 +24,7 @@ use super::load::{LoadOverrides, LoadSettings};
 use super::output::OutputLocation;
 use super::problem::{Invalid, Located, Problem, Problems, Warning};
 use super::report;
-use super::timezone;
+use super::{proxy, timezone};
 
 const DEFAULT_OUTPUT: &str = "./data";
 const DEFAULT_CURRENCY: &str = "USD";
@@ -99,6 +99,7 @@ pub struct Settings {
     /// Tests only: how long a server may be silent.
     pub timeout: Option<Duration>,
     credentials: CredentialsGiven,
+    proxy_problem: Option<Problem>,
 }
 
 impl Settings {
@@ -152,6 +153,15 @@ impl Settings {
     /// The credentials file, where it is what brings the client ids.
     pub fn credentials_file(&self) -> Option<&Path> {
         self.credentials.file()
+    }
+
+    /// Refuses a proxy that cannot work, for commands that call an address that is not of this machine.
+    ///
+    /// # Errors
+    ///
+    /// The variable, and what is wrong with it.
+    pub fn check_proxy(&self) -> Result<(), Problems> {
+        self.proxy_problem.clone().map_or(Ok(()), |problem| Err(problem.into()))
     }
 
     /// What is allowed but probably not meant.
@@ -251,6 +261,7 @@ impl Resolver<'_> {
             row_caps: self.row_caps(),
             timeout: self.timeout(),
             credentials: CredentialsGiven::gather(self.environment, self.raw, self.problems),
+            proxy_problem: proxy::problem(self.environment),
         }
     }
 

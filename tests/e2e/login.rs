@@ -270,3 +270,19 @@ fn a_time_out_is_announced_and_a_dead_key_before_a_good_one_is_named() {
             .contains("key_rejected: Criteo does not know the key pair with the client id `dead`")
     );
 }
+
+#[test]
+fn a_real_browser_shows_the_consent_page_and_how_the_sign_in_ended() {
+    /// What the script exits with where there is no browser.
+    const SKIPPED: i32 = 77;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/login.py");
+    let run = std::process::Command::new("python3").arg(script).arg(env!("CARGO_BIN_EXE_criteo-source")).output();
+    let said = |output: &std::process::Output| {
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    match run {
+        Ok(output) if output.status.code() == Some(SKIPPED) => eprintln!("{}", said(&output)),
+        Ok(output) => assert!(output.status.success(), "{}", said(&output)),
+        Err(error) => eprintln!("SKIPPED: there is no python3: {error}"),
+    }
+}

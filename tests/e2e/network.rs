@@ -235,3 +235,57 @@ fn a_clock_that_is_hours_off_does_not_make_a_wait_longer_or_shorter() {
         assert_eq!(document["warnings"], Value::Array(Vec::new()), "{date}");
     }
 }
+
+#[test]
+fn http_2_is_not_offered_because_bodies_that_wait_would_starve_each_other() {
+    // With HTTP/1.1 each response has a connection, and a window, of its own.
+    let (sender, offered) = std::sync::mpsc::channel();
+    let server = Listening::start(move |mut connection| {
+        let mut acceptor = rustls::server::Acceptor::default();
+        while acceptor.read_tls(&mut connection).is_ok_and(|count| count > 0) {
+            if let Ok(Some(accepted)) = acceptor.accept() {
+                let protocols = accepted.client_hello().alpn().map(|all| all.map(<[u8]>::to_vec).collect::<Vec<_>>());
+                // The test has heard enough after the first one.
+                let _ = sender.send(protocols.unwrap_or_default());
+                return;
+            }
+        }
+    });
+    let account = Account::open(tiny());
+    let program = account.job(LINE).variable("CRITEO_API_URL", format!("https://localhost:{}", server.port));
+    program.variable("CRITEO_SOURCE_TEST_TIMEOUT_MILLIS", TIMEOUT_MILLIS).run().expect(5);
+    let offered = offered.recv().expect("a handshake began");
+    assert!(!offered.contains(&b"h2".to_vec()), "{offered:?}");
+}
+
+#[test]
+fn a_proxy_that_cannot_work_is_exit_2_with_its_variable_before_anything_is_called() {
+    let account = Account::open(tiny());
+    for (name, value, said) in [
+        ("HTTPS_PROXY", "http://me:hunter2@", "not an address"),
+        ("https_proxy", "socks5://127.0.0.1:1080", "`socks5` are not supported"),
+        ("ALL_PROXY", "\"http://127.0.0.1:3128\"", "in quotes"),
+    ] {
+        let program = account.job("plan").variable("CRITEO_API_URL", "https://api.example.com").variable(name, value);
+        let ended = account.run_program(&program);
+        let message = program::messages(&ended.expect(2), "errors");
+        assert!(message.contains(name) && message.contains(said) && !message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_a_password_is_exit_2_after_one_attempt() {
+    let proxy = Listening::start(|mut connection| {
+        let mut request = [0; 4096];
+        let _ = connection.read(&mut request);
+        let _ = connection.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n");
+    });
+    let account = Account::open(tiny());
+    let program = account.job("plan").variable("CRITEO_API_URL", "https://api.example.com");
+    let program = program.variable("HTTPS_PROXY", format!("http://127.0.0.1:{}", proxy.port));
+    let document = account.run_program(&program).expect(2);
+    assert_eq!(program::codes(&document, "errors"), ["proxy_refused"]);
+    let message = program::messages(&document, "errors");
+    assert!(message.contains("407") && message.contains("HTTPS_PROXY"), "{message}");
+    assert_eq!(proxy.connections(), 1, "asking again is of no use");
+}

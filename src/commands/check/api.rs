@@ -115,7 +115,7 @@ impl<'a> ApiChecks<'a> {
                     self.findings.push(Finding::of_fetch(CREDENTIALS, &error));
                     Err(Stop("Criteo refused the credentials"))
                 }
-                FetchErrorKind::Unavailable | FetchErrorKind::DeadlinePassed => {
+                FetchErrorKind::Unavailable | FetchErrorKind::DeadlinePassed | FetchErrorKind::Proxy => {
                     self.findings.push(Finding::of_fetch(APPLICATION, &error));
                     Err(Stop("Criteo did not answer"))
                 }

@@ -218,7 +218,10 @@ fn may_concern_days(kind: FetchErrorKind) -> bool {
 fn concerns_every_window(kind: FetchErrorKind) -> bool {
     match kind {
         // Whether a 403 concerns some advertisers only, `fetch` has found out.
-        FetchErrorKind::Credentials | FetchErrorKind::DeadlinePassed | FetchErrorKind::ScopeRefused => true,
+        FetchErrorKind::Credentials
+        | FetchErrorKind::DeadlinePassed
+        | FetchErrorKind::Proxy
+        | FetchErrorKind::ScopeRefused => true,
         FetchErrorKind::Rejected
         | FetchErrorKind::AdvertiserRefused
         | FetchErrorKind::TooLarge
