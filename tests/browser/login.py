@@ -4,7 +4,7 @@
 usage: login.py PROGRAM. Needs chromium and chromedriver (Debian: chromium, chromium-driver); nothing else, and no network.
 Exit 0: everything is as it should be. Exit 77: there is no browser here, and nothing was tested.
 """
-import json, os, pathlib, shutil, signal, socket, stat, subprocess, sys, tempfile, time, urllib.request
+import json, os, pathlib, shutil, signal, socket, stat, subprocess, sys, tempfile, time, urllib.error, urllib.request
 
 PROGRAM = sys.argv[1]
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -40,8 +40,11 @@ class Browser:
     def call(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["value"]
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error.read().decode()[:600]}") from None
 
     def open(self, url):
         self.call("POST", f"{self.session}/url", {"url": url})
@@ -76,6 +79,10 @@ def contrast(one, two):
 
 def check_page(browser, headline):
     """The page is rendered, needs nothing from elsewhere, and can be read in both schemes (WCAG 2.1: 4.5 to 1)."""
+    for _ in range(200):
+        if browser.run("return document.readyState === 'complete' && document.querySelector('main') !== null"):
+            break
+        time.sleep(0.05)
     seen = {}
     for scheme in ("light", "dark"):
         browser.scheme(scheme)
