@@ -71,7 +71,9 @@ fn without_escaped<'t>(text: &'t str, all: &[Remembered]) -> Cow<'t, str> {
     for _ in 0..MAX_LAYERS {
         let Some(below) = layer.less_one_layer() else { break };
         layer = below;
-        all.iter().for_each(|known| layer.find(known.secret.expose_secret().as_bytes(), &mut found));
+        for known in all {
+            layer.find(known.secret.expose_secret().as_bytes(), &mut found);
+        }
     }
     if found.is_empty() {
         return Cow::Borrowed(text);
