@@ -389,6 +389,7 @@ fn may_concern_a_part(error: &FetchError) -> bool {
         FetchErrorKind::Unavailable => error.is_server_error(),
         FetchErrorKind::Credentials
         | FetchErrorKind::DeadlinePassed
+        | FetchErrorKind::Proxy
         | FetchErrorKind::OtherDays
         | FetchErrorKind::Unreadable => false,
     }
