@@ -12,8 +12,8 @@ use chrono::{NaiveDate, TimeDelta};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::dates::{DateRange, NotADate, parse_date};
-use crate::error::ExitCodes;
+use crate::dates::{DateRange, NotADate, TypedDay, parse_date, parse_days};
+use crate::error::{Error, ExitCodes};
 use crate::logging::{LogFormat, LogOptions};
 use crate::pull::Scope;
 use crate::settings::environment::VARIABLES;
@@ -48,7 +48,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalOptions {
-    /// Configuration file [default: `./criteo-source.toml`, if there is one]
+    /// Configuration file [default: `CRITEO_CONFIG`, `./criteo-source.toml`, `~/.config/criteo-source/criteo-source.toml`]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -213,6 +213,10 @@ pub enum Command {
     /// Prints the address, and the variables that point the other commands at it.
     Sandbox(SandboxArguments),
 
+    /// Explain a code of a warning or error: why it happens, and what to do; without one, list all
+    #[command(after_help = "Example:\n  criteo-source explain scope_missing")]
+    Explain(ExplainArguments),
+
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  criteo-source completions bash > ~/.local/share/bash-completion/completions/criteo-source"
@@ -236,16 +240,21 @@ impl Command {
             Self::Status(_) => "status",
             Self::Schema(_) => "schema",
             Self::Sandbox(_) => "sandbox",
+            Self::Explain(_) => "explain",
             Self::Completions(_) => "completions",
         }
     }
 
-    /// The range of days that was typed, which may be empty.
+    /// The dates that were typed, if both ends of a range are dates; the range may be empty.
     fn typed_range(&self) -> Option<(NaiveDate, NaiveDate)> {
-        match self {
-            Self::Plan(arguments) => arguments.from.zip(arguments.to),
-            Self::Status(arguments) => arguments.history.from.zip(arguments.history.to),
-            Self::Backfill(arguments) => Some((arguments.from, arguments.to)),
+        let range = match self {
+            Self::Plan(arguments) => arguments.range,
+            Self::Backfill(arguments) => arguments.range,
+            Self::Status(arguments) => return arguments.history.from.zip(arguments.history.to),
+            _ => return None,
+        };
+        match (range.from?, range.to?) {
+            (TypedDay::Date(from), TypedDay::Date(to)) => Some((from, to)),
             _ => None,
         }
     }
@@ -280,23 +289,61 @@ pub struct LoginArguments {
     pub timeout: u32,
 }
 
+/// A range of days, both ends included, in the report time zone.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct RangeArguments {
+    /// First day, included, in the report time zone: a date, `today`, `yesterday`, or `90d` for 90 days ago
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = typed_day, requires = "to")]
+    pub from: Option<TypedDay>,
+
+    /// Last day, included, in the report time zone: a date, `today`, `yesterday`, or `1d` for a day ago
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = typed_day, requires = "from")]
+    pub to: Option<TypedDay>,
+
+    /// The last so many complete days, as in `90d`, instead of `--from` and `--to`
+    #[arg(long, value_name = "DAYS", value_parser = last_days, conflicts_with_all = ["from", "to"])]
+    pub last: Option<u16>,
+}
+
+impl RangeArguments {
+    /// The days that are meant where today is `today`; `None` where no range was typed.
+    ///
+    /// # Errors
+    ///
+    /// When the range ends before it starts.
+    pub fn days(self, today: NaiveDate) -> Result<Option<DateRange>, Error> {
+        let (from, to) = match (self.last, self.from, self.to) {
+            (Some(days), ..) => (TypedDay::DaysAgo(days).on(today), TypedDay::DaysAgo(1).on(today)),
+            (None, Some(from), Some(to)) => (from.on(today), to.on(today)),
+            (None, ..) => return Ok(None),
+        };
+        DateRange::new(from, to)
+            .map(Some)
+            .ok_or_else(|| Error::usage(empty_range(from, to)).with_remedy("give the earlier day first"))
+    }
+}
+
+fn empty_range(from: NaiveDate, to: NaiveDate) -> String {
+    format!("`--from` {from} is after `--to` {to}; both days are included")
+}
+
 /// Arguments of `plan`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct PlanArguments {
-    /// Plan a backfill from this day, included, in the report time zone
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date, requires = "to")]
-    pub from: Option<NaiveDate>,
-
-    /// Plan a backfill to this day, included, in the report time zone
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date, requires = "from")]
-    pub to: Option<NaiveDate>,
+    /// Plan a backfill of this range instead of a pull.
+    #[command(flatten)]
+    pub range: RangeArguments,
 }
 
 impl PlanArguments {
     /// A backfill of the range, or a pull.
-    pub fn scope(&self) -> Scope {
-        let range = self.from.zip(self.to).and_then(|(from, to)| DateRange::new(from, to));
-        range.map_or(Scope::Pull, |days| Scope::Backfill { days, force: false })
+    ///
+    /// # Errors
+    ///
+    /// When the range ends before it starts.
+    pub fn scope(&self, today: NaiveDate) -> Result<Scope, Error> {
+        let days = self.range.days(today)?;
+        Ok(days.map_or(Scope::Pull, |days| Scope::Backfill { days, force: false }))
     }
 }
 
@@ -356,14 +403,11 @@ pub struct PullArguments {
 
 /// Arguments of `backfill`.
 #[derive(Clone, Debug, Args)]
+#[command(group = clap::ArgGroup::new("days").args(["from", "last"]).required(true).multiple(true))]
 pub struct BackfillArguments {
-    /// First day, included, in the report time zone
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
-    pub from: NaiveDate,
-
-    /// Last day, included, in the report time zone
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
-    pub to: NaiveDate,
+    /// Which days.
+    #[command(flatten)]
+    pub range: RangeArguments,
 
     /// Fetch every day again, also those that an interrupted run of this backfill published
     #[arg(long)]
@@ -375,9 +419,14 @@ pub struct BackfillArguments {
 }
 
 impl BackfillArguments {
-    /// The days asked for; [`parse`] refuses a range that ends before it starts, so this is `Some` for what it returns.
-    pub fn range(&self) -> Option<DateRange> {
-        DateRange::new(self.from, self.to)
+    /// A backfill of the range.
+    ///
+    /// # Errors
+    ///
+    /// When the range ends before it starts.
+    pub fn scope(&self, today: NaiveDate) -> Result<Scope, Error> {
+        let days = self.range.days(today)?.ok_or_else(|| Error::usage("no range of days was given"))?;
+        Ok(Scope::Backfill { days, force: self.force })
     }
 }
 
@@ -547,6 +596,14 @@ pub struct SandboxArguments {
     pub ads_per_ad_set: Option<u32>,
 }
 
+/// Arguments of `explain`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArguments {
+    /// The code, such as `row_cap`
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
+}
+
 /// Arguments of `completions`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct CompletionsArguments {
@@ -559,6 +616,18 @@ fn date(text: &str) -> Result<NaiveDate, NotADate> {
     parse_date(text)
 }
 
+fn typed_day(text: &str) -> Result<TypedDay, String> {
+    text.parse()
+        .map_err(|error: NotADate| format!("{error}; `today`, `yesterday` and `90d` (90 days ago) are understood too"))
+}
+
+fn last_days(text: &str) -> Result<u16, String> {
+    match parse_days(text) {
+        Some(0) | None => Err("write a number of days, such as `90d`".to_owned()),
+        Some(days) => Ok(days),
+    }
+}
+
 /// The command line as clap knows it, with examples, exit codes and environment variables in its long help.
 pub fn command() -> clap::Command {
     Cli::command().after_help(EXAMPLES).after_long_help(long_epilogue())
@@ -566,7 +635,7 @@ pub fn command() -> clap::Command {
 
 fn long_epilogue() -> String {
     let mut text = format!(
-        "{EXAMPLES}\nConfiguration file:\n  ./{DEFAULT_PATH}, or --config FILE; `criteo-source init` writes one with every key explained.\n"
+        "{EXAMPLES}\nConfiguration file:\n  --config FILE, CRITEO_CONFIG, ./{DEFAULT_PATH}, or $XDG_CONFIG_HOME/criteo-source/{DEFAULT_PATH}: the first that\n  there is. `criteo-source init` writes one with every key explained.\n"
     );
     text.push_str("\nEnvironment (empty is unset):\n");
     for variable in VARIABLES.iter().filter(|variable| !variable.for_tests) {
@@ -598,10 +667,7 @@ where
         return Err(command.error(ErrorKind::InvalidValue, message));
     }
     match cli.command.typed_range() {
-        Some((from, to)) if from > to => {
-            let message = format!("`--from` {from} is after `--to` {to}; both days are included");
-            Err(command.error(ErrorKind::ValueValidation, message))
-        }
+        Some((from, to)) if from > to => Err(command.error(ErrorKind::ValueValidation, empty_range(from, to))),
         _ => Ok(cli),
     }
 }
@@ -613,6 +679,11 @@ pub fn asks_for_json(arguments: &[OsString]) -> bool {
         words.windows(2).enumerate().filter(|(_, pair)| pair[0] == "--format").map(|(at, pair)| (at, &*pair[1]));
     let joined = words.iter().enumerate().filter_map(|(at, word)| Some((at, word.strip_prefix("--format=")?)));
     spaced.chain(joined).max_by_key(|(at, _)| *at).is_some_and(|(_, format)| format == "json")
+}
+
+/// Whether a command line that asks for the version wants all of it.
+pub fn asks_for_more(arguments: &[OsString]) -> bool {
+    arguments.iter().any(|word| word == "--verbose" || word == "-v")
 }
 
 /// The verb in a command line that may not parse: the first word that is one.
@@ -666,7 +737,24 @@ mod tests {
     fn dates_have_one_form_and_ranges_a_direction() {
         let cli = typed("backfill --from 2026-01-01 --to 2026-01-31").unwrap();
         let Command::Backfill(arguments) = cli.command else { panic!("{cli:?}") };
-        assert_eq!(arguments.range().unwrap().len_days(), 31);
+        let today = "2026-03-01".parse().unwrap();
+        assert_eq!(arguments.range.days(today).unwrap().unwrap().len_days(), 31);
+        let Command::Plan(arguments) = typed("plan --last 90d").unwrap().command else { panic!("not a plan") };
+        let days = arguments.range.days(today).unwrap().unwrap();
+        assert_eq!((days.len_days(), days.to().to_string().as_str()), (90, "2026-02-28"));
+        let Command::Backfill(arguments) = typed("backfill --from 7d --to yesterday").unwrap().command else {
+            panic!()
+        };
+        assert_eq!(arguments.range.days(today).unwrap().unwrap().len_days(), 7);
+        let Command::Backfill(arguments) = typed("backfill --from today --to yesterday").unwrap().command else {
+            panic!()
+        };
+        assert_eq!(arguments.range.days(today).unwrap_err().exit_code(), 2);
+        for line in
+            ["backfill", "backfill --last 0d", "backfill --last 90", "backfill --last 9d --from today --to today"]
+        {
+            assert!(typed(line).is_err(), "{line}");
+        }
         assert!(typed("backfill --from 2026-1-1 --to 2026-01-31").unwrap_err().to_string().contains("YYYY-MM-DD"));
         assert!(typed("backfill --from 2026-02-01 --to 2026-01-31").unwrap_err().to_string().contains("is after"));
         assert!(typed("backfill --from 2026-02-01").is_err());

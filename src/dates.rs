@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -116,6 +117,46 @@ pub fn parse_date(text: &str) -> Result<NaiveDate, NotADate> {
     date.ok_or_else(|| NotADate(text.to_owned()))
 }
 
+/// A day as people type it: `2026-01-31`, `today`, `yesterday`, or `90d` for 90 days before today.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypedDay {
+    /// A date.
+    Date(NaiveDate),
+    /// So many days before today.
+    DaysAgo(u16),
+}
+
+impl TypedDay {
+    /// The day it means where today is `today`.
+    pub fn on(self, today: NaiveDate) -> NaiveDate {
+        match self {
+            Self::Date(date) => date,
+            Self::DaysAgo(days) => today.checked_sub_days(Days::new(days.into())).unwrap_or(NaiveDate::MIN),
+        }
+    }
+}
+
+impl FromStr for TypedDay {
+    type Err = NotADate;
+
+    fn from_str(text: &str) -> Result<Self, NotADate> {
+        match text {
+            "today" => Ok(Self::DaysAgo(0)),
+            "yesterday" => Ok(Self::DaysAgo(1)),
+            _ => match parse_days(text) {
+                Some(days) => Ok(Self::DaysAgo(days)),
+                None => parse_date(text).map(Self::Date),
+            },
+        }
+    }
+}
+
+/// A number of days, as in `90d`.
+pub fn parse_days(text: &str) -> Option<u16> {
+    let digits = text.strip_suffix('d')?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
 /// The same day `months` months earlier, or the last day of that month where it is shorter.
 pub fn months_before(date: NaiveDate, months: u32) -> NaiveDate {
     date.checked_sub_months(Months::new(months)).unwrap_or(NaiveDate::MIN)
@@ -191,6 +232,24 @@ mod tests {
 
     fn days_of(ranges: &[DateRange]) -> Vec<NaiveDate> {
         ranges.iter().flat_map(DateRange::days).collect()
+    }
+
+    #[test]
+    fn a_day_may_be_typed_relative_to_today() {
+        let today: NaiveDate = "2026-03-01".parse().unwrap();
+        for (text, expected) in [
+            ("2026-01-31", "2026-01-31"),
+            ("today", "2026-03-01"),
+            ("yesterday", "2026-02-28"),
+            ("0d", "2026-03-01"),
+            ("90d", "2025-12-01"),
+        ] {
+            let day: TypedDay = text.parse().unwrap();
+            assert_eq!(day.on(today).to_string(), expected, "{text}");
+        }
+        for text in ["", "d", "-1d", "1.5d", "99999d", "tomorrow", "Yesterday", "2026-1-1"] {
+            assert!(text.parse::<TypedDay>().is_err(), "{text}");
+        }
     }
 
     proptest! {

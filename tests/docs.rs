@@ -118,11 +118,204 @@ fn the_page_of_exit_codes_is_that_of_the_program() {
     }
     page.push_str(
         "\nWhere several things went wrong: output that cannot be written (6), a signal, and a passed deadline (5) decide,\n\
-         because they concern everything that was still to come. Otherwise the run is partial (4) if anything was\n\
-         published; if nothing was, a refusal (3) says most, then an outage (5).\n\n\
-         A run that a signal stopped, and that was complete by then, exits with 0. A second signal ends the process at once.\n",
+         because they concern everything that was still to come; then the warehouse (8). Otherwise the run is partial (4) if\n\
+         anything was published; if nothing was, a refusal (3) says most, then a setting (2), then an outage (5).\n\n\
+         A run that a signal stopped, and that was complete by then, exits with 0. A second signal ends the process at once.\n\
+         [Codes](codes.md) says which code of an error implies which exit code.\n",
     );
+    page.push_str(SCHEDULERS);
     check_page("exit-codes.md", &page);
+}
+
+/// What schedulers can be told about exit codes. A test checks that the numbers in it are exit codes.
+const SCHEDULERS: &str = r#"
+## What a scheduler should do
+
+| code | run it again by itself? | who has to act |
+|---|---|---|
+| 0 | no | nobody |
+| 1 | once | us: report it with what `-vv` prints |
+| 2 | no | whoever changes the configuration |
+| 3 | no | the app's owner in Criteo's partner portal, or an advertiser's admin |
+| 4 | yes, at the next scheduled time | nobody, unless the same error comes back; then its `code` says who |
+| 5 | yes, in half an hour | nobody, unless it lasts |
+| 6 | no | whoever runs the machine or the bucket |
+| 7 | no: the other run does the work | nobody, unless that run hangs |
+| 8 | yes: `load` again, nothing has to be pulled | whoever runs the warehouse, if it was a refusal |
+| 130, 143 | at the next scheduled time | nobody |
+
+A run is safe to repeat at any time: what is published stays, and what is missing is fetched.
+
+### Kubernetes
+
+A Job repeats every failure `backoffLimit` times unless told otherwise. This policy fails at once where repeating cannot help,
+and does not count an eviction or a drained node as a failure:
+
+```yaml
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: criteo-source
+spec:
+  backoffLimit: 3
+  podFailurePolicy:
+    rules:
+      - action: Ignore
+        onPodConditions:
+          - type: DisruptionTarget
+      - action: FailJob
+        onExitCodes:
+          containerName: criteo-source
+          operator: In
+          values: [2, 3, 6, 7]
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: criteo-source
+          image: criteo-source
+          args: [pull, --format, json]
+```
+
+### Airflow
+
+`BashOperator` skips a task that exits with one of `skip_on_exit_code` and fails it for every other code but 0; a failed task
+is repeated `retries` times. Another run that holds the lock (7) is nothing to be woken for:
+
+```python
+from datetime import timedelta
+
+from airflow.providers.standard.operators.bash import BashOperator
+
+pull = BashOperator(
+    task_id="criteo_pull",
+    bash_command="criteo-source pull --format json --as-of {{ data_interval_end | ds }}",
+    skip_on_exit_code=[7],
+    retries=2,
+    retry_delay=timedelta(minutes=30),
+)
+```
+
+To fail without repeating for 2, 3 and 6, run it in a `PythonOperator` and raise `AirflowFailException` for these codes.
+
+### systemd
+
+`Restart=on-failure` repeats a service; `RestartPreventExitStatus` names the codes for which it does not:
+
+```ini
+[Service]
+Type=oneshot
+ExecStart=/usr/local/bin/criteo-source pull
+Restart=on-failure
+RestartSec=30min
+RestartPreventExitStatus=2 3 6 7
+SuccessExitStatus=130 143
+```
+
+### GitHub Actions
+
+A step fails for every code but 0. To go on after a partial run (4) and keep the summary:
+
+```yaml
+      - name: Pull
+        run: |
+          code=0
+          criteo-source pull --format json > summary.json || code=$?
+          jq -r '.errors[] | "::error title=\(.code)::\(.message) -> \(.remedy // "")"' summary.json
+          if [ "$code" -ne 0 ] && [ "$code" -ne 4 ]; then exit "$code"; fi
+```
+"#;
+
+#[test]
+fn what_schedulers_are_told_concerns_exit_codes_that_exist() {
+    let known: BTreeSet<u8> = ExitCodes::ALL.iter().map(|(code, _)| *code).collect();
+    let first_cell = |line: &str| line.strip_prefix("| ").and_then(|rest| rest.split(" |").next()).map(str::to_owned);
+    let listed: BTreeSet<u8> = SCHEDULERS
+        .lines()
+        .filter_map(first_cell)
+        .flat_map(|cell| cell.split(", ").filter_map(|code| code.parse().ok()).collect::<Vec<u8>>())
+        .collect();
+    assert_eq!(listed, known, "the table lists every exit code");
+}
+
+/// The JSON Schema of the one document of `--format json`; the end-to-end tests validate every document against it.
+fn document_schema() -> serde_json::Value {
+    use serde_json::json;
+    let text = || json!({"type": "string"});
+    let date = || json!({"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"});
+    let count = || json!({"type": "integer", "minimum": 0});
+    let seconds = || json!({"type": "number", "minimum": 0});
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The document of criteo-source --format json",
+        "description": "What every command prints on stdout with --format json, also when it fails; commands add members of \
+                        their own. `schema` and `sandbox` print documents of another shape.",
+        "type": "object",
+        "required": ["run_id", "command", "outcome", "tables", "calls", "retries", "waited_secs", "elapsed_secs", "warnings",
+            "errors"],
+        "properties": {
+            "run_id": text(),
+            "command": {"type": "string", "description": "The verb that was typed; empty where none could be made out."},
+            "outcome": {"enum": ["ok", "partial", "failed"]},
+            "output": text(),
+            "tables": {"type": "object", "additionalProperties": {"$ref": "#/$defs/table"}},
+            "calls": {"$ref": "#/$defs/calls"},
+            "planned_calls": {"$ref": "#/$defs/calls"},
+            "retries": count(),
+            "waited_secs": seconds(),
+            "elapsed_secs": seconds(),
+            "resumed_partitions": count(),
+            "warnings": {"type": "array", "items": {"$ref": "#/$defs/notice"}},
+            "errors": {"type": "array", "items": {"$ref": "#/$defs/notice"}},
+        },
+        "if": {"properties": {"outcome": {"const": "ok"}}},
+        "then": {"properties": {"errors": {"maxItems": 0}}},
+        "else": {"properties": {"errors": {"minItems": 1}}},
+        "$defs": {
+            "calls": {
+                "type": "object",
+                "required": ["report", "default", "token"],
+                "additionalProperties": false,
+                "properties": {"report": count(), "default": count(), "token": count()},
+            },
+            "table": {
+                "type": "object",
+                "required": ["partitions", "rows", "bytes", "calls"],
+                "properties": {
+                    "partitions": count(), "rows": count(), "bytes": count(), "calls": count(), "capped_calls": count(),
+                    "files": {"type": "array", "items": {"$ref": "#/$defs/file"}},
+                },
+            },
+            "file": {
+                "type": "object",
+                "required": ["date", "path", "rows", "sha256", "changed"],
+                "properties": {
+                    "date": date(), "path": text(), "rows": count(), "changed": {"type": "boolean"},
+                    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                },
+            },
+            "notice": {
+                "type": "object",
+                "required": ["code", "message"],
+                "additionalProperties": false,
+                "properties": {
+                    "code": {"enum": codes},
+                    "message": {"type": "string", "minLength": 1},
+                    "remedy": {"type": "string", "minLength": 1},
+                    "table": text(), "date": date(), "to_date": date(), "advertiser_id": text(), "trace_id": text(),
+                },
+                "dependentRequired": {"to_date": ["date"]},
+            },
+        },
+    })
+}
+
+#[test]
+fn the_json_schema_of_the_document_is_a_valid_one_that_knows_every_code() {
+    let schema = document_schema();
+    jsonschema::meta::validate(&schema).expect("a valid JSON Schema");
+    check_page("document.schema.json", &format!("{}\n", serde_json::to_string_pretty(&schema).expect("JSON")));
 }
 
 #[test]
@@ -143,7 +336,7 @@ fn the_page_of_codes_lists_every_code_of_the_program() {
         };
         let unknown = code.seen_in().iter().find(|verb| !verbs.contains(**verb));
         assert_eq!(unknown, None, "`{code}` names a command that does not exist");
-        let exit_code = if code.is_warning_only() { ExitCodes::DONE } else { code.kind().exit_code() };
+        let exit_code = code.exit_code();
         let remedy = if code.remedy().is_empty() { "nothing needs to be done" } else { code.remedy() };
         write!(
             page,
@@ -177,7 +370,7 @@ fn the_page_of_settings_is_that_of_the_program() {
          | `max_run_minutes` | 0 or more |\n\
          | `client_id`, `credentials_file` | as the variables; a path counts from the working directory |\n\
          | `tables.NAME` | `enabled`, `lookback_days`; report tables also `metrics` and `dimensions`, which replace the declared ones |\n\
-         | `reports` | any number, each with `name` (up to 64 lower-case letters, digits and underscores, a letter first), `grain` (`day` or `hour`), `dimensions` and `metrics`; no time dimension, which `grain` decides |\n\n\
+         | `reports` | any number, each with `name` (up to 63 lower-case letters, digits and underscores, a letter first), `grain` (`day` or `hour`), `dimensions` and `metrics`; no time dimension, which `grain` decides |\n\n\
          `placements_daily` and `placement_categories_daily` are read again at ages of their own (1 to 5, 10, 20, 31 days): `lookback_days` at the\n\
          top does not change them, the key in their own section does. Names of metrics and dimensions: [tables](tables.md).\n\n\
          ## The file that `init` writes\n\n```toml\n{DEFAULT_CONFIGURATION}```\n\n\

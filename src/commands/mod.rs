@@ -4,6 +4,7 @@ pub mod check;
 mod columns;
 pub mod completions;
 pub mod demo;
+pub mod explain;
 mod failure;
 pub mod init;
 pub mod load;
@@ -19,19 +20,21 @@ pub(crate) mod session;
 mod signals;
 pub mod status;
 mod terminal;
+mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
+use self::session::Session;
 use crate::cli::{self, Cli, Command, Format, GlobalOptions, RunArguments};
 use crate::document::Document;
 use crate::error::{Error, ExitCodes};
 use crate::logging;
 use crate::pull::Scope;
 use crate::redaction::redact;
-use crate::settings::DEFAULT_PATH;
+use crate::settings::{DEFAULT_PATH, Environment};
 
 /// How a command ended that could say something about its end itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +72,15 @@ pub async fn run(cli: Cli) -> ExitCode {
 pub fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     if !error.use_stderr() {
         // `--help` and `--version`.
-        return match error.print().or_else(unless_reader_left) {
+        let is_version = error.kind() == clap::error::ErrorKind::DisplayVersion;
+        let printed = if is_version && cli::asks_for_more(arguments) {
+            print_text(&version::verbose())
+        } else {
+            error.print().or_else(unless_reader_left).map_err(stdout_failed)
+        };
+        return match printed {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                let error = stdout_failed(error);
                 show(&error);
                 ExitCode::from(error.exit_code())
             }
@@ -98,22 +106,31 @@ async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
     match &cli.command {
         Command::Demo => demo::run(global, run_id).await,
         Command::Check => check::run(global, run_id).await,
-        Command::Plan(arguments) => plan::run("plan", arguments.scope(), false, global, run_id).await,
-        Command::Pull(arguments) => job("pull", Scope::Pull, &arguments.run, global, run_id).await,
-        Command::Backfill(arguments) => {
-            let days = arguments.range().ok_or_else(|| Error::usage("`--from` is after `--to`"))?;
-            job("backfill", Scope::Backfill { days, force: arguments.force }, &arguments.run, global, run_id).await
+        Command::Plan(arguments) => {
+            let session = Session::load(global)?;
+            let scope = arguments.scope(session.settings.as_of)?;
+            plan::run("plan", scope, false, session, global, run_id).await
         }
         Command::Login(arguments) => login::run(arguments, global, run_id).await,
         Command::Logout => logout::run(global, run_id),
         Command::Load(arguments) => load::run(arguments, global, run_id).await,
+        Command::Pull(arguments) => {
+            job("pull", Scope::Pull, &arguments.run, Session::load(global)?, global, run_id).await
+        }
+        Command::Backfill(arguments) => {
+            let session = Session::load(global)?;
+            let scope = arguments.scope(session.settings.as_of)?;
+            job("backfill", scope, &arguments.run, session, global, run_id).await
+        }
+        Command::Explain(arguments) => explain::run(arguments, global.format, run_id).map(|()| Ended::DONE),
         Command::Status(arguments) => status::run(arguments, global, run_id),
         Command::Schema(arguments) => schema::run(arguments, global).map(|()| Ended::DONE),
         Command::Sandbox(arguments) => sandbox::run(arguments, global.format).await.map(|()| Ended::DONE),
         Command::Completions(arguments) => completions::run(arguments.shell).map(|()| Ended::DONE),
         Command::Init => {
-            let path = global.config.as_deref().unwrap_or(DEFAULT_PATH.as_ref());
-            init::run(path, global.format, run_id).map(|()| Ended::DONE)
+            let named = Environment::of_process().configuration_file();
+            let path = global.config.clone().or(named).unwrap_or_else(|| DEFAULT_PATH.into());
+            init::run(&path, global.format, run_id).map(|()| Ended::DONE)
         }
     }
 }
@@ -123,15 +140,16 @@ async fn job(
     command: &'static str,
     scope: Scope,
     arguments: &RunArguments,
+    session: Session,
     global: &GlobalOptions,
     run_id: &str,
 ) -> Result<Ended, Error> {
     if arguments.dry_run {
-        return plan::run(command, scope, arguments.prune, global, run_id).await;
+        return plan::run(command, scope, arguments.prune, session, global, run_id).await;
     }
     let RunArguments { strict, drop_others, prune, ref load, .. } = *arguments;
     let load = load.clone();
-    pull::run(pull::Job { command, scope, strict, drop_others, prune, load }, global, run_id).await
+    pull::launch(pull::Job { command, scope, strict, drop_others, prune, load }, session, global, run_id).await
 }
 
 /// Identifiers of runs sort by time.

@@ -10,7 +10,7 @@ use super::session::Session;
 use super::{Ended, output, print_document, print_text};
 use crate::cli::{Format, GlobalOptions};
 use crate::clock::Deadline;
-use crate::criteo::{Calls, Connection};
+use crate::criteo::{Calls, Connection, Patience};
 use crate::dates::today;
 use crate::document::Document;
 use crate::error::Error;
@@ -49,16 +49,16 @@ pub async fn run(
     command: &str,
     scope: Scope,
     prune: bool,
+    mut session: Session,
     global: &GlobalOptions,
     run_id: &str,
 ) -> Result<Ended, Error> {
-    let mut session = Session::load(global)?;
     let tables = session.wanted_tables()?;
     let Session { mut settings, mut warnings, clock } = session;
     let store = Store::read_only(local_root(&settings.output)?);
     let ledger = Ledger::foresee(&store)?;
     adopt(&mut settings, &ledger)?;
-    let connection = Connection::open(&settings, &clock, Deadline::never())?;
+    let connection = Connection::open_with(&settings, &clock, Deadline::never(), Patience::Interactive)?;
     let portfolio = Portfolio::fetch(&connection.client, &settings.advertisers).await;
     let portfolio = portfolio.map_err(|error| portfolio_error(&error))?;
     portfolio.require_someone()?;

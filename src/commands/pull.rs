@@ -27,11 +27,6 @@ pub struct Job {
     pub load: Vec<LoadTarget>,
 }
 
-/// Runs one job from the configuration.
-pub async fn run(job: Job, global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
-    launch(job, Session::load(global)?, global, run_id).await
-}
-
 /// Runs one job from a session.
 pub async fn launch(job: Job, mut session: Session, global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
     let targets = load::targets(&job.load, &session.settings)?;

@@ -1,7 +1,5 @@
 //! What every command that works with tables starts from: settings, tables, clock.
 
-use std::path::Path;
-
 use chrono::{DateTime, Utc};
 
 use crate::catalog::{Catalog, Table, Warning};
@@ -29,8 +27,8 @@ impl Session {
 
     /// The same with more flags than the global ones.
     pub fn load_with(flags: &Overrides, global: &GlobalOptions) -> Result<Self, Error> {
-        let file = read_file(global.config.as_deref())?;
         let environment = Environment::of_process();
+        let file = ConfigurationFile::read(global.config.as_deref(), &environment).map_err(Problems::from)?;
         Self::resolve(flags, &environment, file.as_ref(), environment.now()?)
     }
 
@@ -98,10 +96,6 @@ impl Session {
         }
         Ok(tables)
     }
-}
-
-fn read_file(named: Option<&Path>) -> Result<Option<ConfigurationFile>, Error> {
-    ConfigurationFile::read(named).map_err(|problem| Problems::from(problem).into())
 }
 
 fn table_notice(table: &Table, warning: &Warning) -> Notice {

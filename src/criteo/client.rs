@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::decoding::{Decoded, decode};
 use super::requests::ReportRequest;
+use super::version;
 use crate::catalog::{Catalog, Connector, DateFilter, Endpoint, EndpointId, Method, QuotaClass};
 use crate::clock::Deadline;
 use crate::http::{BearerSource, Body, Failure, HttpClient, Problem, Quota, ReadError, Request, Response, SendError};
@@ -39,7 +40,9 @@ pub enum FetchErrorKind {
     ScopeRefused,
     /// The request, or its answer, is too large for Criteo: a smaller one may do.
     TooLarge,
-    /// Criteo will not answer this request, ever: a bad field, a removed version.
+    /// Criteo has removed the version of the API that this program uses.
+    VersionRemoved,
+    /// Criteo will not answer this request, ever: a bad field.
     Rejected,
     /// A proxy on the way wants a user name and a password.
     Proxy,
@@ -58,6 +61,8 @@ pub enum FetchErrorKind {
 #[error("{source}")]
 pub struct FetchError {
     kind: FetchErrorKind,
+    /// Whether the status is one that a removed version of the API is answered with.
+    names_version: bool,
     source: Arc<SendError>,
 }
 
@@ -84,12 +89,14 @@ impl FetchError {
 
     /// The error as people and machines read it.
     pub fn notice(&self) -> Notice {
-        Notice::new(self.kind.code(), self.reason()).remedy_or_usual(self.remedy()).trace(self.trace_id())
+        let code = if self.names_version { Code::ApiVersionRemoved } else { self.kind.code() };
+        Notice::new(code, self.reason()).remedy_or_usual(self.remedy()).trace(self.trace_id())
     }
 
     /// What was requested and what came back, on one line.
     pub fn reason(&self) -> String {
-        error_chain(&*self.source)
+        let reason = error_chain(&*self.source);
+        if self.names_version { format!("{reason}; {}", version::lifetime(Connector::get())) } else { reason }
     }
 
     /// Whether it was asked for as often as makes sense: something on the way is broken, and may be mended by itself.
@@ -122,6 +129,7 @@ impl FetchErrorKind {
             Self::Credentials => Code::CredentialsRefused,
             Self::AdvertiserRefused => Code::AdvertiserRefused,
             Self::ScopeRefused => Code::ScopeMissing,
+            Self::VersionRemoved => Code::ApiVersionRemoved,
             Self::TooLarge | Self::Rejected => Code::RequestRejected,
             Self::Proxy => Code::ProxyRefused,
             Self::Unavailable => Code::ApiUnavailable,
@@ -131,9 +139,22 @@ impl FetchErrorKind {
     }
 }
 
+impl FetchError {
+    /// The error of a list: where an identifier is in the path, a 404 is about that resource and not about the version.
+    pub(super) fn of_list(source: SendError, request: &super::lists::ListRequest) -> Self {
+        let is_about_resource = request.parent_id.is_some() && source.status() == Some(StatusCode::NOT_FOUND);
+        let mut error = Self::from(source);
+        error.names_version &= !is_about_resource;
+        error
+    }
+}
+
 impl From<SendError> for FetchError {
     fn from(source: SendError) -> Self {
-        Self { kind: classify(&source), source: Arc::new(source) }
+        // A removed version answers 410; 404 and 415 may also be about a part of the request, which is narrowed as ever.
+        let gone = [StatusCode::GONE, StatusCode::NOT_FOUND, StatusCode::UNSUPPORTED_MEDIA_TYPE];
+        let names_version = source.status().is_some_and(|status| gone.contains(&status));
+        Self { kind: classify(&source), names_version, source: Arc::new(source) }
     }
 }
 
@@ -169,6 +190,7 @@ fn classify(error: &SendError) -> FetchErrorKind {
             StatusCode::FORBIDDEN if concerns_advertiser(problem) => FetchErrorKind::AdvertiserRefused,
             StatusCode::FORBIDDEN => FetchErrorKind::ScopeRefused,
             StatusCode::PAYLOAD_TOO_LARGE => FetchErrorKind::TooLarge,
+            StatusCode::GONE => FetchErrorKind::VersionRemoved,
             _ => FetchErrorKind::Rejected,
         },
         SendError::Redirected { .. } | SendError::Address { .. } => FetchErrorKind::Rejected,

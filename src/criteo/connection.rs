@@ -46,11 +46,44 @@ pub struct Usage {
     pub waited: Duration,
 }
 
+/// How long a connection that cannot be made is tried for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// A scheduled run: an outage of minutes is nothing.
+    Scheduled,
+    /// Somebody waits for the answer: seconds.
+    Interactive,
+}
+
+impl Patience {
+    /// Attempts without any connection.
+    const INTERACTIVE_ATTEMPTS: u32 = 2;
+    /// How long each may take.
+    const INTERACTIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+    fn apply(self, options: &mut HttpOptions) {
+        if self == Self::Interactive {
+            options.connect_timeout = options.connect_timeout.min(Self::INTERACTIVE_TIMEOUT);
+            options.retry.no_connections = Self::INTERACTIVE_ATTEMPTS;
+        }
+    }
+}
+
 impl Connection {
-    /// Reads the credentials and makes a client; nothing is called yet.
+    /// Reads the credentials and makes a client for a scheduled run; nothing is called yet.
     pub fn open(settings: &Settings, clock: &Clock, deadline: Deadline) -> Result<Self, Error> {
+        Self::open_with(settings, clock, deadline, Patience::Scheduled)
+    }
+
+    /// The same, with this patience.
+    pub fn open_with(
+        settings: &Settings,
+        clock: &Clock,
+        deadline: Deadline,
+        patience: Patience,
+    ) -> Result<Self, Error> {
         let connector = Connector::get();
-        let gate = TokenGate::open(settings, clock)?;
+        let gate = TokenGate::open(settings, clock, patience)?;
         let base_url = Url::parse(&gate.base).map_err(Error::unexpected)?;
         let keys = keys(settings, &gate)?;
         let quotas = Quotas::new(&keys, clock);
@@ -108,7 +141,7 @@ pub(super) struct TokenGate {
 }
 
 impl TokenGate {
-    pub(super) fn open(settings: &Settings, clock: &Clock) -> Result<Self, Error> {
+    pub(super) fn open(settings: &Settings, clock: &Clock, patience: Patience) -> Result<Self, Error> {
         let connector = Connector::get();
         let base = settings.api_url.as_ref().map_or(connector.base_url.as_str(), |url| url.as_str());
         let base = base.trim_end_matches('/').to_owned();
@@ -120,6 +153,7 @@ impl TokenGate {
         if let Some(timeout) = settings.timeout {
             (options.connect_timeout, options.read_timeout) = (timeout / 2, timeout);
         }
+        patience.apply(&mut options);
         let http = HttpClient::new(options, clock.clone())
             .map_err(|error| Error::new(Code::HttpsUnavailable, error.to_string()).with_source(error))?;
         let url = Url::parse(&format!("{base}{}", connector.token_path)).map_err(Error::unexpected)?;

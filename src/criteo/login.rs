@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::connection::TokenGate;
+use super::connection::{Patience, TokenGate};
 use super::key_pairs::{pairs, read_pairs};
 use crate::auth::{Grant, TokenEndpoint};
 use crate::clock::{Clock, Deadline};
@@ -17,7 +17,7 @@ pub const CONSENT_URL: &str = "https://consent.criteo.com/request";
 /// With one pair nothing is called. With several, each is tried with the grant that needs no consent: whatever the answer
 /// is but `invalid_client`, Criteo knows the pair.
 pub async fn login_endpoint(settings: &Settings, clock: &Clock) -> Result<(TokenEndpoint, Vec<String>), Error> {
-    let gate = TokenGate::open(settings, clock)?;
+    let gate = TokenGate::open(settings, clock, Patience::Interactive)?;
     let source = settings.credentials()?;
     let mut endpoints = pairs(&source.client)?.into_iter().map(|credentials| gate.endpoint(credentials)).peekable();
     let mut rejected = Vec::new();

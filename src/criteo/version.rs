@@ -57,6 +57,15 @@ impl VersionAge {
     }
 }
 
+/// The version that this program uses, and how long Criteo keeps it, for messages.
+pub(super) fn lifetime(connector: &Connector) -> String {
+    let (version, sunset) = (&connector.api_version, connector.api_version_sunset);
+    let deprecated = connector.api_version_deprecated;
+    format!(
+        "this program uses version {version} of Criteo's API, which is deprecated from {deprecated} on and removed on {sunset}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -206,6 +206,8 @@ struct Run<'a> {
     bearer: Option<Bearer>,
     /// Attempts that ended in silence.
     silences: u32,
+    /// Attempts that ended without a connection.
+    no_connections: u32,
     /// Attempts in a row that were refused with a 401.
     refused_tokens: u32,
     /// One of them was refused with a new token: the credentials are to blame if it happens again.
@@ -222,6 +224,7 @@ impl<'a> Run<'a> {
             started: client.0.clock.elapsed(),
             attempts: 0,
             silences: 0,
+            no_connections: 0,
             bearer: None,
             refused_tokens: 0,
             refused_new_token: false,
@@ -331,8 +334,10 @@ impl<'a> Run<'a> {
         (self.refused_tokens, self.refused_new_token) = (0, false);
         self.silences += u32::from(failure.is_silence());
         let policy = &self.client.0.options.retry;
+        self.no_connections += u32::from(failure.is_no_connection());
         let attempts = self.request.attempts.map_or(policy.attempts, |attempts| attempts.min(policy.attempts));
-        if self.attempts >= attempts || self.silences >= policy.silences {
+        if self.attempts >= attempts || self.silences >= policy.silences || self.no_connections >= policy.no_connections
+        {
             return Err(self.exhausted(failure));
         }
         self.pause(pace, failure).await

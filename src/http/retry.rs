@@ -32,6 +32,8 @@ pub struct RetryPolicy {
     pub attempts: u32,
     /// Attempts that may end in silence, at least 1: each has taken the whole read timeout, which is minutes.
     pub silences: u32,
+    /// Attempts that may end without any connection, at least 1: somebody who waits wants to know soon.
+    pub no_connections: u32,
     /// Pause before the second attempt.
     pub initial: Duration,
     /// The same, after the server said that it is broken or busy (5xx).
@@ -51,6 +53,7 @@ impl Default for RetryPolicy {
         Self {
             attempts: 8,
             silences: 3,
+            no_connections: u32::MAX,
             initial: Duration::from_secs(1),
             initial_unavailable: Duration::from_secs(4),
             max: Duration::from_mins(1),

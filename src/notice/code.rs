@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::ErrorKind;
+use super::{ErrorKind, ExitCodes};
 
 /// Commands that fetch and publish.
 const RUNS: &[&str] = &["pull", "backfill", "demo"];
@@ -96,6 +96,11 @@ impl Code {
     /// Whether it never makes a command fail.
     pub fn is_warning_only(self) -> bool {
         matches!(self.nature(), Nature::Warning)
+    }
+
+    /// The exit code of a command in which nothing else failed and nothing was done.
+    pub fn exit_code(self) -> u8 {
+        if self.is_warning_only() { ExitCodes::DONE } else { self.kind().exit_code() }
     }
 
     /// The code of that name.
@@ -349,7 +354,7 @@ codes! {
     ApiVersionRemoved {
         name: "api_version_removed", kind: Configuration, seen_in: CALLS,
         cause: "Criteo has removed the API version that this program uses (410, or 404 or 415 at the version's path).",
-        remedy: "install a newer criteo-source",
+        remedy: "install a newer criteo-source; before that version is removed, check `CRITEO_API_URL` and any proxy in between",
     }
     ApiVersionSunset {
         name: "api_version_sunset", kind: Configuration, seen_in: CALLS,

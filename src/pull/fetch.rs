@@ -36,7 +36,7 @@ const CONCURRENT_PARTS: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum WindowFailure {
     /// At the cap; it can be cut into fewer days.
-    #[error("{0} rows or more, at which Criteo cuts the answer")]
+    #[error("{}", too_many(*.0))]
     TooManyRows(u64),
     /// At the cap, and nothing is left to cut.
     #[error("{0}")]
@@ -50,6 +50,14 @@ pub enum WindowFailure {
     /// No answer, or a refusal.
     #[error("{}", .0.reason())]
     Fetch(#[from] FetchError),
+}
+
+/// Zero rows: Criteo did not even begin to answer (413).
+fn too_many(rows: u64) -> String {
+    match rows {
+        0 => "the answer is larger than Criteo sends".to_owned(),
+        rows => format!("{rows} rows or more, at which Criteo cuts the answer"),
+    }
 }
 
 /// What to request as one window.

@@ -21,7 +21,7 @@ use crate::criteo::{Calls, Connection, CriteoClient, FetchError, FetchErrorKind,
 use crate::dates::today;
 use crate::error::Error;
 use crate::ledger::{FORMAT_VERSION, Ledger, LedgerError, RunOutcome, RunRecord};
-use crate::notice::judge;
+use crate::notice::{ErrorKind, ExitCodes, judge};
 use crate::progress::Progress;
 use crate::settings::{OutputLocation, Settings};
 use crate::store::{RunLock, Store};
@@ -351,7 +351,10 @@ pub fn portfolio_error(error: &FetchError) -> Error {
         FetchErrorKind::Unreadable if error.is_exhausted() => notice.code = Code::ApiUnavailable,
         _ => {}
     }
-    Error::from(notice)
+    let is_partial = notice.code.kind() == ErrorKind::Partial;
+    let error = Error::from(notice);
+    // "Partial" would say that the rest is published, and there is none.
+    if is_partial { error.with_exit_code(ExitCodes::UNEXPECTED) } else { error }
 }
 
 /// Whether the clock and the server's differ by more than a day: one of them is wrong.

@@ -28,6 +28,8 @@ pub struct Variable {
     pub for_tests: bool,
 }
 
+/// `CRITEO_CONFIG`
+pub const CONFIG: &str = "CRITEO_CONFIG";
 /// `CRITEO_CLIENT_ID`
 pub const CLIENT_ID: &str = "CRITEO_CLIENT_ID";
 /// `CRITEO_CLIENT_SECRET`
@@ -89,6 +91,7 @@ const READS_TEST_HOOKS: bool = cfg!(any(debug_assertions, feature = "test-hooks"
 
 /// All of them, in the order of the reference page.
 pub const VARIABLES: &[Variable] = &[
+    plain(CONFIG, "the configuration file, where `--config` does not name one"),
     plain(CLIENT_ID, "client id of the Criteo app"),
     secret(CLIENT_SECRET, "client secret of the Criteo app"),
     plain(CLIENT_SECRET_FILE, "path of a file that holds only the client secret, instead of `CRITEO_CLIENT_SECRET`"),
@@ -172,6 +175,7 @@ const OF_THE_SYSTEM: &[&str] = &[
     "SSH_TTY",
     "USER",
     "WAYLAND_DISPLAY",
+    "XDG_CONFIG_HOME",
     "XDG_STATE_HOME",
     "all_proxy",
     "container",
@@ -260,6 +264,20 @@ impl Environment {
         };
         let base = folder("XDG_STATE_HOME").or_else(usual);
         base.map(|base| base.join("criteo-source"))
+    }
+
+    /// The configuration file that `CRITEO_CONFIG` names.
+    pub fn configuration_file(&self) -> Option<PathBuf> {
+        self.variables.get(CONFIG).filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
+    /// The folder of this user's configuration: `$XDG_CONFIG_HOME/criteo-source` or `~/.config/criteo-source` (XDG Base
+    /// Directory Specification 0.8), on Windows `%LOCALAPPDATA%\\criteo-source`.
+    pub fn configuration_folder(&self) -> Option<PathBuf> {
+        let folder = |name: &str| self.of_the_system(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let usual =
+            || if cfg!(windows) { folder("LOCALAPPDATA") } else { folder("HOME").map(|home| home.join(".config")) };
+        folder("XDG_CONFIG_HOME").or_else(usual).map(|base| base.join("criteo-source"))
     }
 
     /// Variables that are not read although someone may believe they are: misspelt ones of ours, and those for tests in a

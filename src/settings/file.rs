@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::notice::Code;
 
+use super::environment::{self, Environment};
 use super::problem::{Located, Origin, Problem};
 use super::suggest;
 
@@ -85,19 +86,34 @@ pub struct ConfigurationFile {
 }
 
 impl ConfigurationFile {
-    /// Reads the file of `--config`, which must exist, or else [`DEFAULT_PATH`], which need not.
+    /// Reads the file of `--config` or `CRITEO_CONFIG`, which must exist, or else the first that there is of
+    /// [`DEFAULT_PATH`] in the working directory and in the user's folder of configurations.
     ///
     /// # Errors
     ///
     /// One problem, when a file cannot be read.
-    pub fn read(named: Option<&Path>) -> Result<Option<Self>, Problem> {
-        let path = named.unwrap_or(Path::new(DEFAULT_PATH));
+    pub fn read(flag: Option<&Path>, environment: &Environment) -> Result<Option<Self>, Problem> {
+        let flag = flag.map(|path| (path.to_owned(), Origin::Flag("--config")));
+        let variable = || Some((environment.configuration_file()?, Origin::Variable(environment::CONFIG)));
+        if let Some((path, origin)) = flag.or_else(variable) {
+            return Self::read_one(&path, origin, true);
+        }
+        match Self::read_one(Path::new(DEFAULT_PATH), Origin::Default, false)? {
+            Some(file) => Ok(Some(file)),
+            None => match environment.configuration_folder() {
+                Some(folder) => Self::read_one(&folder.join(DEFAULT_PATH), Origin::Default, false),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn read_one(path: &Path, origin: Origin, must_exist: bool) -> Result<Option<Self>, Problem> {
         match std::fs::read_to_string(path) {
             Ok(text) => Ok(Some(Self { path: path.to_owned(), text })),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => Ok(None),
             Err(error) => Err(Problem {
                 code: Code::UnreadableFile,
-                origin: named.map_or(Origin::Default, |_| Origin::Flag("--config")),
+                origin,
                 message: format!("failed to read `{}`: {error}", path.display()),
                 remedy: "name an existing, readable file, or write one with `criteo-source init`".to_owned(),
             }),
@@ -419,6 +435,31 @@ mod tests {
     }
 
     #[test]
+    fn the_file_is_that_of_the_flag_then_of_the_variable_then_of_the_users_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, format!("# {name}")).unwrap();
+            path
+        };
+        let (flag, variable) = (write("flag.toml"), write("variable.toml"));
+        write("criteo-source/criteo-source.toml");
+        let home = ("XDG_CONFIG_HOME", folder.path().as_os_str().to_owned());
+        let named = ("CRITEO_CONFIG", variable.into_os_string());
+        let read = |flag, environment: &Environment| ConfigurationFile::read(flag, environment).unwrap().unwrap().text;
+        let both = Environment::from_pairs([home.clone(), named]);
+        assert_eq!(read(Some(flag.as_path()), &both), "# flag.toml");
+        assert_eq!(read(None, &both), "# variable.toml");
+        // The working directory of the tests has no such file.
+        assert_eq!(read(None, &Environment::from_pairs([home])), "# criteo-source/criteo-source.toml");
+        let missing = Environment::from_pairs([("CRITEO_CONFIG", "/no/such/file.toml")]);
+        let problem = ConfigurationFile::read(None, &missing).unwrap_err();
+        assert_eq!(problem.origin, Origin::Variable("CRITEO_CONFIG"));
+        assert!(ConfigurationFile::read(None, &Environment::default()).unwrap().is_none());
+    }
+
+    #[test]
     fn a_value_remembers_its_line_and_key() {
         let (raw, problems) = parse("\n# comment\ncurrency = \"EUR\"\n[tables.ads]\nlookback_days = 3\n");
         assert!(problems.is_empty(), "{problems:?}");
@@ -478,7 +519,8 @@ mod tests {
     #[test]
     fn a_missing_file_matters_only_when_it_was_named() {
         let folder = tempfile::tempdir().unwrap();
-        let problem = ConfigurationFile::read(Some(&folder.path().join("none.toml"))).unwrap_err();
+        let problem =
+            ConfigurationFile::read(Some(&folder.path().join("none.toml")), &Environment::default()).unwrap_err();
         assert_eq!(problem.code, Code::UnreadableFile);
     }
 }

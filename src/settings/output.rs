@@ -55,6 +55,15 @@ fn has_placeholder(text: &str) -> bool {
 
 impl OutputLocation {
     pub(super) fn parse(text: &str) -> Result<Self, Invalid> {
+        if let Some(placeholder) = placeholder(text) {
+            return Err(Invalid::new(
+                format!(
+                    "`{placeholder}` in the path is not replaced by anything here, and would become a folder of that name"
+                ),
+                "write the full path; a shell, a systemd unit or a template expands such a placeholder before this program \
+                 reads it, a configuration file or an environment file does not",
+            ));
+        }
         match text.split_once("://") {
             None if text.is_empty() => Err(Invalid::new("the path is empty", "write `.` for the current folder")),
             None if text.contains('\0') => Err(Invalid::new("the path contains a NUL character", "remove it")),
@@ -77,6 +86,28 @@ impl OutputLocation {
             )),
         }
     }
+}
+
+/// What looks like a variable of a shell (`$HOME`, `${X}`), of Windows (`%USERPROFILE%`) or a specifier of systemd (`%h/…`), as
+/// whoever wrote it expects it to be replaced. A percent-encoded character of a URL does not.
+fn placeholder(text: &str) -> Option<&str> {
+    let name_end = |rest: &str| rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+    for (at, sign) in text.match_indices(['$', '%']) {
+        let rest = &text[at + 1..];
+        let end = name_end(rest);
+        let is_name = rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        match sign {
+            "$" if rest.starts_with('{') => {
+                return Some(rest.find('}').map_or(&text[at..], |close| &text[at..at + close + 2]));
+            }
+            "$" if is_name => return Some(&text[at..=at + end]),
+            "%" if is_name && rest[end..].starts_with('%') => return Some(&text[at..at + end + 2]),
+            // systemd.unit(5), Specifiers: one letter, and a path goes on with a slash or ends.
+            "%" if is_name && end == 1 => return Some(&text[at..at + 2]),
+            _ => {}
+        }
+    }
+    None
 }
 
 fn local_from_url(rest: &str) -> Result<OutputLocation, Invalid> {
@@ -147,6 +178,8 @@ mod tests {
             ("/srv/criteo", "/srv/criteo"),
             ("file:///srv/criteo%20data", "/srv/criteo data"),
             ("file://localhost/srv", "/srv"),
+            ("100%/data", "100%/data"),
+            ("cost$/1", "cost$/1"),
         ] {
             assert_eq!(OutputLocation::parse(text).unwrap(), OutputLocation::Local(PathBuf::from(path)));
         }
@@ -169,6 +202,13 @@ mod tests {
             "",
             "~",
             "~/data",
+            "$HOME/data",
+            "data/${STAGE}/x",
+            "${DATA",
+            "%h/data",
+            "%S",
+            "%USERPROFILE%/data",
+            "gs://$BUCKET/x",
             "file://data",
             "file:///a%zz",
             "http://x/y",

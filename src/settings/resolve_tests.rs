@@ -38,7 +38,7 @@ fn from_file(text: &str) -> Outcome {
 }
 
 fn problems_of(text: &str) -> String {
-    from_file(text).unwrap_err().to_string()
+    from_file(text).unwrap_err().with_remedies()
 }
 
 #[test]

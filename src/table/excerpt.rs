@@ -6,9 +6,9 @@ use crate::redaction::redact;
 pub(crate) fn excerpt(text: &str) -> String {
     const LIMIT: usize = 80;
     let text = redact(text);
-    let visible = text.trim_start_matches('\u{feff}').trim().chars().take(LIMIT);
+    let text = text.trim_start_matches('\u{feff}').trim();
     let mut short = String::new();
-    for character in visible {
+    for character in text.chars().take(LIMIT) {
         let reorders = matches!(character, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
         if character.is_control() || reorders {
             short.extend(character.escape_unicode());
@@ -20,4 +20,17 @@ pub(crate) fn excerpt(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::excerpt;
+
+    #[test]
+    fn only_what_is_cut_ends_in_an_ellipsis() {
+        let padded = format!("{}short{}", " ".repeat(60), " ".repeat(60));
+        assert_eq!(excerpt(&padded), "short");
+        assert_eq!(excerpt(&"x".repeat(80)), "x".repeat(80));
+        assert_eq!(excerpt(&"x".repeat(81)), format!("{}…", "x".repeat(80)));
+    }
 }

@@ -276,12 +276,68 @@ fn a_refused_request_shows_criteos_own_words_and_trace_identifier() {
 }
 
 #[test]
-fn a_removed_version_or_a_missing_path_is_final() {
-    for status in [404, 410, 415] {
+fn a_removed_version_or_a_missing_path_is_final_and_names_the_version_its_dates_and_the_remedy() {
+    for status in [410] {
         let scripted = Scripted::start(move |_| Reply::status(status, &""));
-        let document = scripted.job("backfill --from 2026-11-01 --to 2026-11-01 --tables transactions").run().expect(4);
-        assert_says(&document, &[&status.to_string()]);
+        let document = scripted.job("backfill --from 2026-11-01 --to 2026-11-01 --tables transactions").run().expect(2);
+        assert_says(
+            &document,
+            &[&status.to_string(), "version 2026-07", "2027-04-01", "2027-07-01", "newer criteo-source"],
+        );
+        assert!(program::codes(&document, "errors").contains(&"api_version_removed".to_owned()), "{document}");
         let reports = scripted.asked().iter().filter(|asked| asked.path.contains("transactions")).count();
         assert_eq!(reports, 1, "{status}");
     }
+}
+
+#[test]
+fn every_command_says_the_same_of_a_removed_version_an_outage_and_a_refusal_of_the_list_of_advertisers() {
+    let entry = json!({"traceId": "905125ba2e35bd81e02ea712e4a05e2d", "code": "not-so", "title": "Not so."});
+    for (status, code, exit) in [
+        (410, "api_version_removed", 2),
+        (404, "api_version_removed", 2),
+        (503, "api_unavailable", 5),
+        (403, "scope_missing", 3),
+    ] {
+        let body = json!({"errors": [entry]});
+        let scripted = Scripted::start_all(move |asked| match asked.path.as_str() {
+            "/advertisers/me" => Reply::status(status, &body),
+            _ => Reply::ok(&json!({"data": {"id": "1", "type": "x", "attributes": {"name": "App"}}})),
+        });
+        for line in ["pull", "plan", "pull --dry-run", "check"] {
+            let document = scripted.job(line).run().expect(exit);
+            assert_eq!(program::codes(&document, "errors"), [code], "{status} {line}: {document}");
+            let error = &document["errors"][0];
+            assert_eq!(error["trace_id"], json!("905125ba2e35bd81e02ea712e4a05e2d"), "{status} {line}: {document}");
+            assert!(error["remedy"].is_string(), "{status} {line}");
+            assert_eq!(document["command"], json!(line.split(' ').next()), "{line}");
+        }
+    }
+}
+
+#[test]
+fn check_and_plan_give_up_a_network_that_is_not_there_after_two_attempts_and_a_run_does_not() {
+    let account = Account::open(small());
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    for (line, attempts) in [("check", 2), ("plan", 2), ("pull --dry-run", 2), ("pull", 8)] {
+        let program =
+            account.program(&format!("{line} --format json")).variable("CRITEO_API_URL", format!("http://{address}"));
+        let document = account.run_program(&program).expect(5);
+        assert_says(&document, &[&format!("gave up after {attempts} attempts"), "check the network"]);
+    }
+}
+
+#[test]
+fn an_output_with_a_placeholder_that_nobody_replaces_is_refused_and_the_variable_or_key_is_named() {
+    let account = Account::open(small());
+    for text in ["$HOME/data", "${DATA}/criteo", "%h/data"] {
+        let program = account.program("pull --format json").variable("CRITEO_OUTPUT", text);
+        assert_says(&account.run_program(&program).expect(2), &["CRITEO_OUTPUT", "write the full path"]);
+        account.configure(&format!("output = '{text}'\n"));
+        assert_says(&account.program("pull --format json").run().expect(2), &["`output`", "write the full path"]);
+        account.configure("");
+    }
+    let names: Vec<_> =
+        std::fs::read_dir(account.folder.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
+    assert_eq!(names, ["criteo-source.toml"], "no folder is made");
 }

@@ -223,7 +223,7 @@ async fn a_token_that_another_run_replaced_is_read_again_and_one_that_cannot_be_
     }
     let error = cache.get(Deadline::never()).await.expect_err("the consent has ended");
     assert!(matches!(&error, AuthError::ConsentEnded { .. }), "{error:?}");
-    let said = error.to_string();
+    let said = format!("{error}; {}", error.remedy().expect("a remedy"));
     assert!(
         said.contains("of the test: `invalid_grant`: gone") && said.contains("run `criteo-source login`"),
         "{said}"

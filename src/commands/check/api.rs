@@ -21,7 +21,7 @@ use crate::criteo::{
 use crate::dates::DateRange;
 use crate::json::Json;
 use crate::notice::{Code, Notice};
-use crate::pull::Portfolio;
+use crate::pull::{Portfolio, portfolio_error};
 use crate::settings::Settings;
 use crate::table::decode::ReportLayout;
 
@@ -115,9 +115,15 @@ impl<'a> ApiChecks<'a> {
                     self.findings.push(Finding::of_fetch(CREDENTIALS, &error));
                     Err(Stop("Criteo refused the credentials"))
                 }
-                FetchErrorKind::Unavailable | FetchErrorKind::DeadlinePassed | FetchErrorKind::Proxy => {
+                FetchErrorKind::Unavailable
+                | FetchErrorKind::DeadlinePassed
+                | FetchErrorKind::Proxy
+                | FetchErrorKind::VersionRemoved => {
                     self.findings.push(Finding::of_fetch(APPLICATION, &error));
-                    Err(Stop("Criteo did not answer"))
+                    Err(Stop(match error.kind() {
+                        FetchErrorKind::VersionRemoved => "Criteo does not answer this version of its API any more",
+                        _ => "Criteo did not answer",
+                    }))
                 }
                 _ => {
                     self.findings.push(Finding::ok(CREDENTIALS, "Criteo issued an access token"));
@@ -133,7 +139,7 @@ impl<'a> ApiChecks<'a> {
         let portfolio = match Portfolio::fetch(self.client, &self.settings.advertisers).await {
             Ok(portfolio) => portfolio,
             Err(error) => {
-                self.findings.push(Finding::of_fetch(ADVERTISERS, &error));
+                self.findings.extend(Finding::of_error(ADVERTISERS, &portfolio_error(&error)));
                 return Err(Stop("the advertisers are not known"));
             }
         };

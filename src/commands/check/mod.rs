@@ -22,7 +22,7 @@ use super::{Ended, print_document, print_text};
 use crate::catalog::{Connector, Table};
 use crate::cli::{Format, GlobalOptions};
 use crate::clock::{Clock, Deadline};
-use crate::criteo::{Connection, VersionAge};
+use crate::criteo::{Connection, Patience, VersionAge};
 use crate::error::Error;
 use crate::notice::{Code, Notice};
 use crate::settings::Settings;
@@ -49,7 +49,7 @@ async fn examine(mut session: Session, run_id: &str) -> CheckDocument {
     findings.push(api_version(&clock));
     findings.extend(place::check(&settings, &clock, run_id));
     let deadline = Deadline::after(&clock, Duration::from_secs(MAX_MINUTES * 60));
-    let connection = match Connection::open(&settings, &clock, deadline) {
+    let connection = match Connection::open_with(&settings, &clock, deadline, Patience::Interactive) {
         Ok(connection) => {
             findings.extend(ApiChecks::new(&connection.client, &settings, &tables).run().await);
             Some(connection)

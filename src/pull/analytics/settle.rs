@@ -219,6 +219,7 @@ fn concerns_every_window(kind: FetchErrorKind) -> bool {
     match kind {
         // Whether a 403 concerns some advertisers only, `fetch` has found out.
         FetchErrorKind::Credentials
+        | FetchErrorKind::VersionRemoved
         | FetchErrorKind::DeadlinePassed
         | FetchErrorKind::Proxy
         | FetchErrorKind::ScopeRefused => true,

@@ -263,10 +263,20 @@ impl Drop for Running {
 }
 
 impl Ended {
-    /// The one JSON document on stdout.
+    /// The one JSON document on stdout; one of a command is as the JSON Schema in the documentation says.
     pub(crate) fn document(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("not exactly one JSON document: {error}\n{}\n{}", self.stdout, self.stderr))
+        let document: Value = serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("not exactly one JSON document: {error}\n{}\n{}", self.stdout, self.stderr));
+        // `schema` and `sandbox` print something else.
+        if document.get("run_id").is_some() {
+            let problems: Vec<String> =
+                schema().iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            assert!(
+                problems.is_empty(),
+                "not as docs/reference/document.schema.json says: {problems:#?}\n{document:#}"
+            );
+        }
+        document
     }
 
     /// The document of a run that ended with `code`.
@@ -282,6 +292,16 @@ impl Ended {
     pub(crate) fn everything(&self) -> String {
         format!("{}\n{}", self.stdout, self.stderr)
     }
+}
+
+/// The schema of documents, in the documentation.
+fn schema() -> &'static jsonschema::Validator {
+    static SCHEMA: std::sync::OnceLock<jsonschema::Validator> = std::sync::OnceLock::new();
+    SCHEMA.get_or_init(|| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/document.schema.json");
+        let text = std::fs::read_to_string(path).expect("the schema can be read");
+        jsonschema::validator_for(&serde_json::from_str(&text).expect("JSON")).expect("a valid schema")
+    })
 }
 
 /// Code, message and remedy of each of the `errors` or `warnings`, one a line.

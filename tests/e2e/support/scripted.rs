@@ -65,6 +65,15 @@ pub(crate) struct Scripted {
 impl Scripted {
     /// Starts it; `script` answers everything but tokens and the list of advertisers.
     pub(crate) fn start(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_all(move |asked| match asked.path.as_str() {
+            "/advertisers/me" => Reply::ok(&json!({"data": [
+                {"type": "advertiser", "id": ADVERTISER, "attributes": {"advertiserName": "Ten"}}], "errors": [], "warnings": []})),
+            _ => script(asked),
+        })
+    }
+
+    /// Starts it; `script` answers everything but tokens.
+    pub(crate) fn start_all(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
@@ -106,8 +115,6 @@ fn serve(mut connection: &TcpStream, log: &Mutex<Vec<Asked>>, script: &Script) {
         "/oauth2/token" => {
             Reply::ok(&json!({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 900, "refresh_token": null}))
         }
-        "/advertisers/me" => Reply::ok(&json!({"data": [
-            {"type": "advertiser", "id": ADVERTISER, "attributes": {"advertiserName": "Ten"}}], "errors": [], "warnings": []})),
         _ => script(&asked),
     };
     let head = format!(
