@@ -257,7 +257,7 @@ impl CriteoClient {
         if let Pagination::Offset { limit } = self.endpoint(request.endpoint).pagination {
             seek(&mut call.url, limit as usize, 0);
         }
-        let page = self.page(&call, request).await?;
+        let page = self.fetch_page(&call, request).await?;
         let parsed = page.each_batch(|resources| {
             self.note_repaired(request, &resources);
             Ok(())
@@ -273,7 +273,7 @@ impl CriteoClient {
     pub async fn list(&self, request: &ListRequest, sink: &mut dyn ResourceSink) -> Result<u64, FetchError> {
         let mut call = self.list_call(request)?;
         let Pagination::Offset { limit } = self.endpoint(request.endpoint).pagination else {
-            let page = self.page(&call, request).await?;
+            let page = self.fetch_page(&call, request).await?;
             self.hand_over(request, &page, None, sink)?;
             return Ok(1);
         };
@@ -281,7 +281,7 @@ impl CriteoClient {
         let (mut reading, mut calls) = (Reading::new(limit), 0);
         while let Some(offset) = reading.next_offset() {
             seek(&mut call.url, limit, offset);
-            let page = self.page(&call, request).await?;
+            let page = self.fetch_page(&call, request).await?;
             calls += 1;
             self.hand_over(request, &page, Some(&mut reading), sink)?;
         }
@@ -319,7 +319,7 @@ impl CriteoClient {
         taken.map_err(|error| unreadable(request, error))
     }
 
-    async fn page(&self, call: &Request, request: &ListRequest) -> Result<ListPage, FetchError> {
+    async fn fetch_page(&self, call: &Request, request: &ListRequest) -> Result<ListPage, FetchError> {
         let sent = self.http().send(call, |response| self.read_page(request, response)).await;
         sent.map_err(|error| FetchError::of_list(error, request))
     }
