@@ -390,6 +390,7 @@ fn may_concern_a_part(error: &FetchError) -> bool {
         FetchErrorKind::Credentials
         | FetchErrorKind::DeadlinePassed
         | FetchErrorKind::Proxy
+        | FetchErrorKind::VersionRemoved
         | FetchErrorKind::OtherDays
         | FetchErrorKind::Unreadable => false,
     }
