@@ -52,7 +52,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     logging::start(cli.global.log_options());
     panics::tell();
     let run_id = new_run_id();
-    let ended = dispatch(&cli, &run_id).await;
+    let ended = Box::pin(dispatch(&cli, &run_id)).await;
     crate::auth::finish_exchanges().await;
     match ended {
         Ok(ended) => ExitCode::from(ended.exit_code),
