@@ -133,10 +133,11 @@ impl WindowQueue {
 
     /// Answers are cut at so many rows: windows that were put back are cut anew, and further ones become shorter.
     pub fn lower_cap(&mut self, rows: u64) {
+        // Only once for each cap: pieces that are joined again and again would never become smaller.
         if self.limits.row_cap.is_none_or(|cap| rows < cap) {
             self.limits.row_cap = Some(rows);
+            self.days = self.take_remaining();
         }
-        self.days = self.take_remaining();
     }
 
     fn limits(&self) -> WindowLimits {

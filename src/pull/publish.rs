@@ -379,13 +379,11 @@ pub(super) async fn publish_snapshot(run: &Run, table: &Arc<Table>, snapshot: Sn
             is_missing && (!drop_others || requested.contains(advertiser))
         };
         if let Some(old) = live_batches(&store, &publisher.table.name, date)? {
-            match rows.retain(old, stays)? {
-                Some(kept) => notes.kept = kept,
-                None => {
-                    notes.is_left = true;
-                    return Ok((Vec::new(), notes));
-                }
-            }
+            let Some(kept) = rows.retain(old, stays)? else {
+                notes.is_left = true;
+                return Ok((Vec::new(), notes));
+            };
+            notes.kept = kept;
         }
         publisher.retained_advertisers = notes.kept.iter().cloned().collect();
         let rows = rows.sorted()?;

@@ -163,9 +163,13 @@ fn text_that_is_not_unicode_is_stored_with_replacement_characters_and_reported()
         for (table, date, named) in [
             ("ad_statistics_daily", "2026-11-09", "advertiser_name"),
             ("transactions", "2026-11-09", "advertiser_name"),
-            ("advertisers", TODAY, "advertiserName"),
-            ("campaigns", TODAY, "resource"),
-            ("creatives", TODAY, "resource"),
+            (
+                "advertisers",
+                TODAY,
+                if fault == "half-surrogate" { "advertiserName" } else { "the list of advertisers" },
+            ),
+            ("campaigns", TODAY, if fault == "half-surrogate" { "resource" } else { "`campaigns` of" }),
+            ("creatives", TODAY, if fault == "half-surrogate" { "resource" } else { "`creatives` of advertiser" }),
         ] {
             let stored: String = days("2026-10-11", date)
                 .iter()

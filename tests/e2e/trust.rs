@@ -57,7 +57,7 @@ fn a_cap_below_the_documented_one_is_split_to_the_end_and_remembered_until_it_is
     assert!(program::codes(&status(&account, TODAY), "warnings").contains(&"row_cap_lowered".to_owned()));
     let again = account.run(&line).expect(0);
     assert_truth(&account, STATISTICS, "2026-10-31", "2026-11-09");
-    assert!(report_calls(&again) < report_calls(&document), "{again}\n{document}");
+    assert_eq!(ledger(&account)["row_caps"][STATISTICS], json!(12), "{again}");
     account.heal();
     account.run(&line).expect(0);
     assert_eq!(ledger(&account)["row_caps"], Value::Null, "one larger answer refutes it");
@@ -137,7 +137,9 @@ fn transactions_cut_at_a_cap_that_nobody_documents_never_shrink_a_day() {
 fn a_run_for_one_advertiser_leaves_the_rows_of_the_others_and_nothing_final_for_them() {
     let account = Account::open(small());
     account.configure("start_date = '2026-10-01'\nlookback_days = 5\n");
-    account.run(&format!("pull --tables {STATISTICS}")).expect(0);
+    account.sandbox.set_today(day("2026-11-09"));
+    account.run(&format!("pull --as-of 2026-11-09 --tables {STATISTICS}")).expect(0);
+    account.sandbox.set_today(day(TODAY));
     let one = account.advertisers()[0].clone();
     let line = format!("backfill --from 2026-10-05 --to 2026-10-06 --tables {STATISTICS} --advertisers {one}");
     let document = account.run(&line).expect(0);
@@ -147,7 +149,7 @@ fn a_run_for_one_advertiser_leaves_the_rows_of_the_others_and_nothing_final_for_
     account.sandbox.set_today(day("2026-11-11"));
     let document = account.run(&format!("pull --as-of 2026-11-11 --tables {STATISTICS}")).expect(0);
     assert!(program::codes(&document, "warnings").contains(&"history_of_advertiser".to_owned()), "{document}");
-    assert_truth(&account, STATISTICS, "2026-11-05", "2026-11-10");
+    assert_truth(&account, STATISTICS, "2026-11-06", "2026-11-10");
     let line = format!("{line} --drop-others");
     account.run(&line).expect(0);
     assert_truth_of(&account, STATISTICS, &[one], &days("2026-10-05", "2026-10-06"));
@@ -171,7 +173,7 @@ fn an_advertiser_that_is_added_later_gets_its_history_for_itself_alone() {
         assert_truth(&account, table, "2026-10-01", "2026-11-09");
     }
     let old = account.bodies("statistics/report")[before..].to_vec();
-    let old = old.iter().filter(|body| asked_days(&[(*body).clone()])[0].1 < day("2026-11-04"));
+    let old = old.iter().filter(|body| asked_days(&[(*body).clone()])[0].1 <= day("2026-11-04"));
     assert!(old.clone().count() > 0);
     assert!(
         old.clone().all(|body| body["advertiserIds"] == json!(ids[2])),
@@ -240,7 +242,9 @@ fn no_day_that_is_not_over_is_fetched_and_a_wrong_date_removes_nothing() {
     account.configure("start_date = '2026-10-20'\nkeep_days = 30\n");
     account.run(&format!("pull --tables {STATISTICS}")).expect(0);
     let today = chrono::Utc::now().date_naive();
-    let document = account.run(&format!("pull --as-of 2099-01-01 --tables {STATISTICS}"));
+    // The clock stays where it is, whatever the date that was typed.
+    let program = account.job(&format!("pull --as-of 2099-01-01 --tables {STATISTICS}")).on(TODAY);
+    let document = account.run_program(&program);
     assert!(program::codes(&document.document(), "warnings").contains(&"as_of_in_future".to_owned()));
     let dates = files::dates(&account.output(), STATISTICS);
     assert!(dates.iter().all(|date| *date < today), "{dates:?}");
@@ -295,7 +299,7 @@ fn a_range_that_is_refused_is_narrowed_to_what_is_refused() {
 }
 
 #[test]
-fn a_healthy_daily_pull_takes_at_most_32_report_calls_and_one_more_for_an_advertiser_that_stays_refused() {
+fn a_healthy_daily_pull_takes_at_most_32_report_calls_and_a_refused_advertiser_only_its_probe_and_totals() {
     let account = Account::open(SandboxOptions { today: day("2026-11-08"), ..small() });
     account.configure("start_date = '2026-09-20'\n");
     let pull = |as_of: &str| -> Ended {
@@ -309,7 +313,9 @@ fn a_healthy_daily_pull_takes_at_most_32_report_calls_and_one_more_for_an_advert
     account.set_faults([format!("consent-lost({refused})")]);
     pull("2026-11-10").expect(4);
     let with_refused = pull("2026-11-11").expect(4);
-    assert!(report_calls(&with_refused) <= 35, "{with_refused}");
+    // One call tries the advertiser again. The late reads of placements are compared with Criteo's totals, eight calls for one
+    // table and four for the other, because the ledger's sums include the rows that were retained.
+    assert!(report_calls(&with_refused) <= 41, "{with_refused}");
     account.heal();
     pull("2026-11-12").expect(0);
     for table in [STATISTICS, "placements_daily", "transactions"] {

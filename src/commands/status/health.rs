@@ -343,7 +343,7 @@ mod tests {
         let health = judge("2026-11-21", 3, "2026-11-22", None, RunOutcome::Ok);
         let sentences: Vec<_> = health.jobs.iter().map(|job| job.sentence.as_str()).collect();
         let expected = [
-            "yesterday (2026-11-21) complete in 1 of 1 reports, equal to Criteo's totals, restated until 2026-12-21, last \
+            "yesterday (2026-11-21) complete in 1 of 1 reports, equal to Criteo's totals, restated until 2026-12-22, last \
              pull 05:00 ok",
             "today's snapshot (2026-11-22) taken of 1 of 1 tables, last pull 05:00 ok",
         ];

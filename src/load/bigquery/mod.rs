@@ -209,7 +209,7 @@ impl Target for BigQuery {
             return Ok(Vec::new());
         }
         let rows = self.client.rows(&self.table_path(STATE_TABLE)).await?;
-        self.held = rows.iter().map(|row| sql::held_partition(row)).collect::<Result<_, _>>()?;
+        self.held = rows.iter().map(sql::held_partition).collect::<Result<_, _>>()?;
         Ok(self.held.clone())
     }
 

@@ -260,7 +260,9 @@ impl TablePull<'_> {
         let stays = |(day, differences): &(&NaiveDate, &Vec<Difference>)| {
             let Some(before) = ledger.partition(&self.table.name, **day) else { return false };
             let rows = pulled.partitions.day(**day).len() as u64;
-            judge::missing_rows(differences, is_exact).next().is_some()
+            // Whichever of the two is short: counts that differ say that one of Criteo's answers is not whole.
+            let is_unconfirmed = differences.iter().any(|difference| is_exact(&difference.column));
+            (is_unconfirmed || rows < self.known_rows(before))
                 && ledger.is_live(before).unwrap_or(true)
                 && !judge::may_replace_although_short(before, rows, differences, is_exact)
         };
@@ -271,8 +273,7 @@ impl TablePull<'_> {
         for range in contiguous_ranges(kept) {
             let Some(first) = range.days().find_map(|day| differences.get(&day)?.first()) else { continue };
             let message = format!(
-                "Criteo's response lacks rows that Criteo's own totals count: {first}; the files, which are more complete, stay \
-                 as they were"
+                "Criteo's response does not have what Criteo's own totals count: {first}; the files stay as they were"
             );
             let notice = Notice::new(Code::ShortResponse, message).table(&self.table.name).days(range);
             self.run.journal.fail(notice);

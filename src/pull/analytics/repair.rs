@@ -157,7 +157,7 @@ impl TablePull<'_> {
     }
 
     /// Rows that a record says there should be; none where it has rows of advertisers that are not requested now.
-    fn known_rows(&self, record: &PartitionRecord) -> u64 {
+    pub(super) fn known_rows(&self, record: &PartitionRecord) -> u64 {
         let requested = self.advertisers();
         let covers = |ids: &[String]| ids.iter().all(|id| requested.contains(id));
         let is_covered = match &record.advertisers {
