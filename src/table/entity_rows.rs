@@ -36,7 +36,7 @@ pub enum RowsError {
     /// Columns that do not fit each other.
     #[error("rows do not match the table's schema")]
     Arrow(#[from] ArrowError),
-    /// More than [`MAX_HELD_BYTES`].
+    /// More than the bytes that are held at most.
     #[error("{rows} resources take more than {} MiB", MAX_HELD_BYTES >> 20)]
     TooMuch {
         /// Rows so far.
