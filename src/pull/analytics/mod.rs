@@ -252,7 +252,7 @@ impl TablePull<'_> {
         publish_days(self.run, self.table, self.fetch.layout(), requested, pulled).await;
     }
 
-    /// Days whose answer Criteo's totals prove short, and whose file must not be replaced by it.
+    /// Days whose response Criteo's totals do not confirm, in either direction, and whose file must not be replaced by it.
     fn more_complete_files(&self, pulled: &Pulled, differences: &DifferencesByDay) -> BTreeSet<NaiveDate> {
         let Some(query) = &self.totals else { return BTreeSet::new() };
         let is_exact = |column: &str| query.is_exact(column);
