@@ -107,6 +107,11 @@ impl PartitionRecord {
         self
     }
 
+    /// Whether Criteo's own totals speak against its rows, or could not be read to confirm them.
+    pub fn is_unconfirmed(&self) -> bool {
+        self.status == PartitionStatus::Mismatch || self.reconciliation == Some(Reconciliation::Unreadable)
+    }
+
     pub(super) fn month_file(&self) -> String {
         format!("{PARTITIONS_FOLDER}/{}/{}-{:02}.json", self.table, self.date.year(), self.date.month())
     }

@@ -16,7 +16,7 @@ use super::summary::{Code, Notice};
 use crate::catalog::{Catalog, Connector, EndpointId, ListScope, ReportFacts, Table, TableOverrides};
 use crate::criteo::Calls;
 use crate::dates::{DateRange, contiguous_ranges, months_before};
-use crate::ledger::{Ledger, PartitionStatus};
+use crate::ledger::{Ledger, PartitionStatus, Reconciliation};
 use crate::settings::Settings;
 use crate::table::parquet::table_schema_version;
 
@@ -224,6 +224,7 @@ impl Planner<'_> {
         let settings = self.settings;
         let ages = table.reread_ages(settings.lookback_days);
         let schema_version = table_schema_version(table);
+        let unread_totals = self.with_unread_totals(table, wanted);
         let mut days = PlannedDays::default();
         let mut outdated = BTreeSet::new();
         let is_available = |id: &&&str| !self.unavailable.contains(&(table.endpoint().path.clone(), (**id).to_owned()));
@@ -235,11 +236,12 @@ impl Planner<'_> {
                 continue;
             };
             let read_on = read_on(self.ledger, record, settings.timezone);
-            let is_due = match record.status {
-                PartitionStatus::Final => false,
-                PartitionStatus::Mismatch => true,
-                PartitionStatus::Provisional => ages.is_due(day, read_on, settings.as_of),
-            };
+            let is_due = unread_totals.contains(&day)
+                || match record.status {
+                    PartitionStatus::Final => false,
+                    PartitionStatus::Mismatch => true,
+                    PartitionStatus::Provisional => ages.is_due(day, read_on, settings.as_of),
+                };
             if is_due || ages.is_reread_on(day, settings.as_of) {
                 days.of_all.insert(day);
                 continue;
@@ -273,6 +275,16 @@ impl Planner<'_> {
             plan.outdated.insert(table.name.clone(), outdated);
         }
         days
+    }
+
+    /// Days whose totals could not be read when they were published, so that nothing confirms them. Totals that can never be
+    /// read must not have all days read again every day: the newest, as many as the look-back has.
+    fn with_unread_totals(&self, table: &Table, wanted: &BTreeSet<NaiveDate>) -> BTreeSet<NaiveDate> {
+        let is_unread = |day: &&NaiveDate| {
+            let record = self.ledger.partition(&table.name, **day);
+            record.is_some_and(|record| record.reconciliation == Some(Reconciliation::Unreadable))
+        };
+        wanted.iter().rev().filter(is_unread).take(self.settings.lookback_days as usize).copied().collect()
     }
 
     /// Days before the default start are fetched because the output begins earlier: that may be many.
@@ -358,7 +370,7 @@ impl Planner<'_> {
         let record = self.ledger.partition(table, day);
         record.is_some_and(|record| {
             let settled = read_for(self.ledger, record);
-            record.status != PartitionStatus::Mismatch
+            !record.is_unconfirmed()
                 && self.advertisers.iter().all(|id| settled.includes(id))
                 && self.ledger.is_live(record).unwrap_or(false)
                 && self.earlier_runs.contains(&record.run_id)
@@ -464,7 +476,7 @@ impl Planner<'_> {
         let has_day = table.report().is_none_or(ReportFacts::has_day);
         let was_compared = |range: &DateRange| {
             let record = self.ledger.partition(&table.name, range.from());
-            !has_day && range.len_days() == 1 && record.is_some_and(|record| record.status != PartitionStatus::Mismatch)
+            !has_day && range.len_days() == 1 && record.is_some_and(|record| !record.is_unconfirmed())
         };
         contiguous_ranges(days).iter().filter(|range| !was_compared(range)).count() as u64
     }

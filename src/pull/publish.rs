@@ -15,7 +15,7 @@ use super::summary::{Code, Notice, TableSummary};
 use crate::catalog::{RereadAges, Table};
 use crate::criteo::RowMemory;
 use crate::dates::DateRange;
-use crate::ledger::{Difference, LedgerError, PartitionRecord, PartitionStatus, partition_path};
+use crate::ledger::{Difference, LedgerError, PartitionRecord, PartitionStatus, Reconciliation, partition_path};
 use crate::store::{Staged, Store, StoreError};
 use crate::table::decode::ReportLayout;
 use crate::table::entity_rows::{EntityRows, RowsError};
@@ -75,6 +75,8 @@ pub(super) struct PulledDays {
     pub pulled_at: DateTime<Utc>,
     /// Where sums are not Criteo's totals.
     pub differences: BTreeMap<NaiveDate, Vec<Difference>>,
+    /// How the sums compare with Criteo's totals on days without differences, where that is not `Equal`.
+    pub reconciliations: BTreeMap<NaiveDate, Reconciliation>,
     /// Given back once the rows are published: then the thread that wrote them, and the memory it has set aside, are free for
     /// the next answer.
     pub memory: Option<RowMemory>,
@@ -220,7 +222,7 @@ pub(super) async fn publish_days(
         calls,
     };
     let replaced: Vec<NaiveDate> = days.days().filter(|day| !pulled.kept.contains(day)).collect();
-    let write = move || writer.write(&replaced, pulled.partitions, pulled.differences);
+    let write = move || writer.write(&replaced, pulled.partitions, pulled.differences, &pulled.reconciliations);
     let published = publish(run, table, days, calls, write).await;
     let is_published = published.is_some();
     if let Some(notes) = published {
@@ -262,6 +264,7 @@ impl DayWriter {
         days: &[NaiveDate],
         mut partitions: Partitions,
         mut differences: BTreeMap<NaiveDate, Vec<Difference>>,
+        reconciliations: &BTreeMap<NaiveDate, Reconciliation>,
     ) -> Result<(StagedFiles, PublishNotes), PublishError> {
         if partitions.rows().is_empty() {
             // What nobody answered has no columns.
@@ -289,8 +292,10 @@ impl DayWriter {
                         continue;
                     }
                 };
+            record.reconciliation = Some(reconciliations.get(&day).copied().unwrap_or(Reconciliation::Equal));
             if let Some(differences) = differences.remove(&day) {
                 record.status = PartitionStatus::Mismatch;
+                record.reconciliation = Some(Reconciliation::Differs);
                 record.differences = differences;
             }
             files.push((staged, record));

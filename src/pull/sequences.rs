@@ -30,7 +30,7 @@ const START: &str = "2026-10-01";
 /// Displays and clicks settle within five days, in the sandbox as with Criteo.
 const SETTINGS: &str = "start_date = '2026-10-01'\nlookback_days = 6\n[tables.placements_daily]\nlookback_days = 6\n";
 /// What may be wrong during a run; `1` stands for one of the advertisers.
-const FAULTS: [&str; 12] = [
+const FAULTS: [&str; 14] = [
     "",
     "row-cap(7)@statistics/report",
     "row-cap(20)@placements/report",
@@ -43,6 +43,8 @@ const FAULTS: [&str; 12] = [
     "long-range-refused(3)@/report",
     "bad-number(\"x\")@statistics/report+1*2",
     "http-500@placements/report#1",
+    "http-500@statistics/report*5",
+    "http-500@placements/report+9*40",
 ];
 
 /// One run, and what is going on around it.
@@ -50,7 +52,7 @@ const FAULTS: [&str; 12] = [
 struct Step {
     /// Days that pass before it.
     days: u8,
-    fault: usize,
+    faults: [usize; 2],
     /// Only this advertiser.
     advertiser: Option<usize>,
     is_backfill: bool,
@@ -60,8 +62,15 @@ struct Step {
 
 fn any_step() -> impl Strategy<Value = Step> {
     let one_in_three = |range: std::ops::Range<usize>| prop_oneof![2 => Just(None), 1 => range.prop_map(Some)];
-    (0_u8..4, 0..FAULTS.len(), one_in_three(0..2), prop::bool::weighted(0.3), one_in_three(1..30)).prop_map(
-        |(days, fault, advertiser, is_backfill, stop_after)| Step { days, fault, advertiser, is_backfill, stop_after },
+    let faults = (0..FAULTS.len(), one_in_three(0..FAULTS.len()));
+    (0_u8..4, faults, one_in_three(0..2), prop::bool::weighted(0.3), one_in_three(1..30)).prop_map(
+        |(days, (first, second), advertiser, is_backfill, stop_after)| Step {
+            days,
+            faults: [first, second.unwrap_or_default()],
+            advertiser,
+            is_backfill,
+            stop_after,
+        },
     )
 }
 
@@ -105,9 +114,11 @@ impl World {
 
     async fn run(&self, step: &Step) -> Result<Finished, Error> {
         let ids = self.sandbox.advertiser_ids();
-        let fault = FAULTS[step.fault].replace("(1)", &format!("({})", ids[0])).replace("#1", &format!("#{}", ids[0]));
-        let faults = if fault.is_empty() { Vec::new() } else { vec![fault.parse::<Fault>().expect("a fault")] };
-        self.sandbox.set_faults(faults);
+        let fault = |at: usize| {
+            let fault = FAULTS[at].replace("(1)", &format!("({})", ids[0])).replace("#1", &format!("#{}", ids[0]));
+            (!fault.is_empty()).then(|| fault.parse::<Fault>().expect("a fault"))
+        };
+        self.sandbox.set_faults(step.faults.into_iter().filter_map(fault).collect());
         let options = SandboxOptions::default();
         let environment = Environment::from_pairs([
             ("CRITEO_API_URL", self.sandbox.url()),
@@ -233,7 +244,7 @@ async fn check(steps: &[Step]) -> Result<(), String> {
         }
         before = after;
     }
-    let healthy = Step { days: 1, fault: 0, advertiser: None, is_backfill: false, stop_after: None };
+    let healthy = Step { days: 1, faults: [0, 0], advertiser: None, is_backfill: false, stop_after: None };
     for _ in 0..2 {
         world.pass(1);
         if let Err(error) = world.run(&healthy).await {

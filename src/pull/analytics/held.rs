@@ -10,7 +10,6 @@ use chrono::NaiveDate;
 
 use super::{AnsweredWindow, TablePull};
 use crate::dates::{DateRange, contiguous_ranges};
-use crate::ledger::PartitionStatus;
 use crate::pull::caps::CapDetector;
 use crate::pull::fetch::{Pulled, RequestedWindow, WindowFailure};
 use crate::pull::plan::WindowQueue;
@@ -120,11 +119,18 @@ impl TablePull<'_> {
             sums.add(&Sums::of_rows(self.fetch.layout(), rows, &query.columns));
         }
         let differences = tokio::select! {
-            differences = self.range_differences(range, &sums) => differences,
+            biased;
             () = self.run.cancellation.cancelled() => {
                 self.report_left_over(&range.days().collect());
                 return Vec::new();
             }
+            differences = self.range_differences(range, &sums) => differences,
+        };
+        let Some(differences) = differences else {
+            for window in &mut windows {
+                window.uncompared.insert(window.days.from());
+            }
+            return windows;
         };
         if self.is_short(&[(range.from(), differences.clone())].into()) {
             return self.repaired_days(windows).await;
@@ -145,8 +151,9 @@ impl TablePull<'_> {
                 RequestedWindow { days, groups: vec![self.advertisers()], expected_rows: Some(pulled.rows) };
             pulled.memory = None;
             let window = tokio::select! {
-                window = self.compared_day(&requested, pulled) => window,
+                biased;
                 () = self.run.cancellation.cancelled() => Err(WindowFailure::Cancelled),
+                window = self.compared_day(&requested, pulled) => window,
             };
             match window {
                 Ok(window) => repaired.push(window),
@@ -162,26 +169,26 @@ impl TablePull<'_> {
     }
 
     async fn compared_day(&self, requested: &RequestedWindow, pulled: Pulled) -> Result<AnsweredWindow, WindowFailure> {
-        self.learn_totals(&requested.days.days().collect()).await;
+        self.learn_totals(&requested.days.days().collect()).await?;
         self.compared(requested, pulled).await
     }
 
-    /// Whether a single day has at least the rows and counts that its file has, which was compared when it was published:
-    /// what is read again late, when only sales still change, needs no totals.
+    /// Whether a single day has the rows and counts of its file, which was compared when it was published: what is read again
+    /// late, when only sales still change, needs no totals.
     fn is_as_recorded(&self, query: &TotalsQuery, window: &AnsweredWindow) -> bool {
         let ledger = self.run.output.ledger();
         let day = window.days.from();
         let Some(record) = ledger.partition(&self.table.name, day) else { return false };
         let rows = window.pulled.partitions.day(day);
         let layout = self.fetch.layout();
-        let is_as_high = |column: &String| {
+        let is_equal = |column: &String| {
             let position = layout.columns().position(|known| known.name == *column);
             let sum = position.and_then(|position| rows.sum_billionths(position));
             let before = record.sums.get(column).map(|text| parse_numeric(text).unwrap_or_default());
-            sum.zip(before).is_some_and(|(sum, before)| sum >= before)
+            sum.zip(before).is_some_and(|(sum, before)| sum == before)
         };
-        record.status != PartitionStatus::Mismatch
-            && rows.len() as u64 >= record.rows
-            && query.columns.iter().filter(|column| query.is_exact(column)).all(is_as_high)
+        !record.is_unconfirmed()
+            && rows.len() as u64 == record.rows
+            && query.columns.iter().filter(|column| query.is_exact(column)).all(is_equal)
     }
 }

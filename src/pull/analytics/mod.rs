@@ -30,7 +30,7 @@ use super::reconcile::{Totals, TotalsQuery};
 use super::summary::{Code, Notice, TableSummary};
 use crate::catalog::Table;
 use crate::dates::{DateRange, contiguous_ranges};
-use crate::ledger::Difference;
+use crate::ledger::{Difference, Reconciliation};
 use held::HeldWindow;
 use repair::Repairs;
 use settle::WindowOutcome;
@@ -99,6 +99,8 @@ struct AnsweredWindow {
     days: DateRange,
     pulled: Pulled,
     differences: DifferencesByDay,
+    /// Days that should have been compared with Criteo's totals, and could not be.
+    uncompared: BTreeSet<NaiveDate>,
     /// The differences were reported for the range that they were found in.
     is_reported: bool,
 }
@@ -106,7 +108,8 @@ struct AnsweredWindow {
 impl AnsweredWindow {
     /// Without differences.
     fn whole(days: DateRange, pulled: Pulled) -> Self {
-        Self { days, pulled, differences: DifferencesByDay::new(), is_reported: false }
+        let (differences, uncompared) = (DifferencesByDay::new(), BTreeSet::new());
+        Self { days, pulled, differences, uncompared, is_reported: false }
     }
 }
 
@@ -123,9 +126,11 @@ enum Answer {
 impl TablePull<'_> {
     async fn run(&self, days: BTreeSet<NaiveDate>) {
         if self.fetch.has_day() {
+            // Stopped meanwhile, the run requests no window.
             tokio::select! {
-                () = self.learn_totals(&days) => {}
+                biased;
                 () = self.run.cancellation.cancelled() => {}
+                _ = self.learn_totals(&days) => {}
             }
         }
         if self.advertisers().is_empty() {
@@ -213,8 +218,9 @@ impl TablePull<'_> {
     /// cancelled.
     async fn pull_window(&self, requested: &RequestedWindow) -> Result<Answer, WindowFailure> {
         let window = tokio::select! {
-            window = self.judged_window(requested) => window?,
+            biased;
             () = self.run.cancellation.cancelled() => return Err(WindowFailure::Cancelled),
+            window = self.judged_window(requested) => window?,
         };
         if self.advertisers().is_empty() {
             // Nobody has answered, which is not the same as days without rows.
@@ -231,9 +237,10 @@ impl TablePull<'_> {
 
     /// Publishes the days of a window, except those whose file is more complete.
     async fn publish(&self, window: AnsweredWindow) {
-        let AnsweredWindow { days, pulled, mut differences, is_reported } = window;
+        let AnsweredWindow { days, pulled, mut differences, uncompared, is_reported } = window;
         let mut kept = self.more_complete_files(&pulled, &differences);
         self.report_short_answers(&kept, &differences);
+        kept.extend(self.larger_files(&pulled, &uncompared));
         for (day, reason) in &pulled.unusable_days {
             let message = format!("{reason}; nothing of this day is published, the other days of the response are");
             let notice = Notice::new(Code::UnreadableResponse, message).table(&self.table.name);
@@ -247,7 +254,12 @@ impl TablePull<'_> {
         let Pulled { partitions, calls, capped_calls, memory, .. } = pulled;
         self.count(TableSummary { capped_calls, ..TableSummary::default() });
         let pulled_at = self.run.clock.now();
-        let pulled = PulledDays { days, kept, partitions, calls, pulled_at, differences, memory };
+        let reconciliations = if self.totals.is_some() {
+            uncompared.into_iter().map(|day| (day, Reconciliation::Unreadable)).collect()
+        } else {
+            days.days().map(|day| (day, Reconciliation::None)).collect()
+        };
+        let pulled = PulledDays { days, kept, partitions, calls, pulled_at, differences, reconciliations, memory };
         let requested = self.advertisers().into_iter().collect();
         publish_days(self.run, self.table, self.fetch.layout(), requested, pulled).await;
     }
@@ -267,6 +279,28 @@ impl TablePull<'_> {
                 && !judge::may_replace_although_short(before, rows, differences, is_exact)
         };
         differences.iter().filter(stays).map(|(day, _)| *day).collect()
+    }
+
+    /// Days that could not be compared, and whose file has more rows: nothing says that the response is whole.
+    fn larger_files(&self, pulled: &Pulled, uncompared: &BTreeSet<NaiveDate>) -> BTreeSet<NaiveDate> {
+        let mut larger = BTreeSet::new();
+        for &day in uncompared.iter().filter(|day| !pulled.unusable_days.contains_key(day)) {
+            let ledger = self.run.output.ledger();
+            let Some(before) = ledger.partition(&self.table.name, day) else { continue };
+            let (rows, known) = (pulled.partitions.day(day).len() as u64, self.known_rows(before));
+            if rows >= known || !ledger.is_live(before).unwrap_or(true) {
+                continue;
+            }
+            drop(ledger);
+            let message = format!(
+                "Criteo sent {rows} rows where the file has {known}, and its totals could not be read to say which is right; \
+                 the file stays as it was"
+            );
+            let notice = Notice::new(Code::ShortResponse, message).table(&self.table.name);
+            self.run.journal.fail(notice.days(DateRange::single(day)));
+            larger.insert(day);
+        }
+        larger
     }
 
     fn report_short_answers(&self, kept: &BTreeSet<NaiveDate>, differences: &DifferencesByDay) {

@@ -74,14 +74,17 @@ impl TablePull<'_> {
         mut pulled: Pulled,
     ) -> Result<AnsweredWindow, WindowFailure> {
         let days = requested.days;
-        let answered = |pulled, differences| Ok(AnsweredWindow { differences, ..AnsweredWindow::whole(days, pulled) });
+        let answered = |pulled, differences| {
+            let uncompared = self.uncompared(days);
+            Ok(AnsweredWindow { differences, uncompared, ..AnsweredWindow::whole(days, pulled) })
+        };
         let mut differences = self.differences(days, &pulled);
         if differences.is_empty() {
             return answered(pulled, differences);
         }
         // Criteo may have restated the days since the totals were read.
         pulled.memory = None;
-        self.learn_totals(&days.days().collect()).await;
+        self.learn_totals(&days.days().collect()).await?;
         differences = self.differences(days, &pulled);
         if differences.is_empty() || (self.is_short(&differences) && self.state().repairs.is_futile) {
             return answered(pulled, differences);

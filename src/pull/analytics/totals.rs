@@ -21,15 +21,18 @@ const MAX_FAILED_WINDOWS: usize = 3;
 
 impl TablePull<'_> {
     /// Reads Criteo's totals of these days. A window that cannot be read is halved; days without totals are not compared with
-    /// them, and the run says which.
-    pub(super) async fn learn_totals(&self, days: &BTreeSet<NaiveDate>) {
-        let Some(query) = &self.totals else { return };
+    /// them, and the run says which. A run that is stopped meanwhile must not go on as if there were none.
+    pub(super) async fn learn_totals(&self, days: &BTreeSet<NaiveDate>) -> Result<(), WindowFailure> {
+        let Some(query) = &self.totals else { return Ok(()) };
         let fetch = self.fetch.like(&query.table, &query.layout);
         // One row a day and advertiser.
         let mut queue = WindowQueue::new(days.clone(), fetch.limits(), Density::at_most(1, &self.advertisers()));
         let (mut calls, mut failed) = (0, Vec::new());
         while let Some(window) = queue.next_window() {
-            if failed.len() >= MAX_FAILED_WINDOWS || self.run.cancellation.is_cancelled() {
+            if self.run.cancellation.is_cancelled() {
+                return Err(WindowFailure::Cancelled);
+            }
+            if failed.len() >= MAX_FAILED_WINDOWS {
                 failed.push((window, None));
                 continue;
             }
@@ -60,6 +63,7 @@ impl TablePull<'_> {
             reason = failure.map_or(reason, |failure| failure.to_string());
             self.not_compared(window, &reason);
         }
+        Ok(())
     }
 
     fn not_compared(&self, days: DateRange, reason: &str) {
@@ -73,6 +77,13 @@ impl TablePull<'_> {
         let Some(query) = &self.totals else { return false };
         let is_exact = |column: &str| query.is_exact(column);
         differences.values().any(|differences| judge::missing_rows(differences, is_exact).next().is_some())
+    }
+
+    /// The days of a window whose totals could not be read.
+    pub(super) fn uncompared(&self, days: DateRange) -> BTreeSet<NaiveDate> {
+        let Some(query) = &self.totals else { return BTreeSet::new() };
+        let state = self.state();
+        days.days().filter(|day| state.totals.of(query, *day).is_none()).collect()
     }
 
     /// Where the sums of the days are not Criteo's totals, as far as these were read.
@@ -93,22 +104,24 @@ impl TablePull<'_> {
         differences
     }
 
-    /// Where the sums of a whole range are not Criteo's totals of it, for reports without days.
-    pub(super) async fn range_differences(&self, range: DateRange, sums: &Sums) -> Vec<Difference> {
-        let Some(query) = &self.totals else { return Vec::new() };
+    /// Where the sums of a whole range are not Criteo's totals of it, for reports without days; `None` if these could not
+    /// be read.
+    pub(super) async fn range_differences(&self, range: DateRange, sums: &Sums) -> Option<Vec<Difference>> {
+        let query = self.totals.as_ref()?;
         let fetch = self.fetch.like(&query.table, &query.layout);
         let pulled = match fetch.whole(range, Some(self.advertisers().len() as u64)).await {
             Ok(pulled) => pulled,
             Err(failure) => {
                 self.not_compared(range, &failure.to_string());
-                return Vec::new();
+                return None;
             }
         };
         self.count(TableSummary { calls: pulled.calls, ..TableSummary::default() });
         let mut totals = Sums::default();
         pulled.partitions.iter().for_each(|(_, rows)| totals.add(&query.sums(rows)));
         let advertisers = self.advertisers();
-        sums.only(&advertisers).differences(&totals.only(&advertisers), &query.columns, |column| query.is_exact(column))
+        let totals = totals.only(&advertisers);
+        Some(sums.only(&advertisers).differences(&totals, &query.columns, |column| query.is_exact(column)))
     }
 
     /// Differences are a warning, unless `--strict` asked for more, or rows of a final day are clearly missing.
