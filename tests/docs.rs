@@ -360,7 +360,7 @@ fn the_page_of_settings_is_that_of_the_program() {
          Dates are `YYYY-MM-DD` in `timezone`; ranges include both ends. Days are counted back from today in `timezone`, or\n\
          from `--as-of`.\n\n\
          | key | takes |\n|---|---|\n\
-         | `output` | a path, or `file:///path`; `gs://`, `s3://` and `az://` are understood and refused until they are built |\n\
+         | `output` | a path, `file:///path`, `gs://…`, `s3://…` or `az://…` |\n\
          | `currency` | three upper-case letters; whether Criteo knows the code is seen at the first request |\n\
          | `timezone` | `UTC` or Area/Location of the tz database; offsets, abbreviations and `Etc/` zones are refused |\n\
          | `start_date` | the first day that `pull` fetches, included |\n\

@@ -241,6 +241,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// The columns that are added up.
+    pub fn summed_columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| column.is_summed())
+    }
+
     /// Whether this is a report table (days) rather than an entity snapshot.
     pub fn is_report(&self) -> bool {
         matches!(self.extract, Extract::Report { .. })

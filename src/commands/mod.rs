@@ -123,7 +123,7 @@ async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
             job("backfill", scope, &arguments.run, session, global, run_id).await
         }
         Command::Explain(arguments) => explain::run(arguments, global.format, run_id).map(|()| Ended::DONE),
-        Command::Status(arguments) => status::run(arguments, global, run_id),
+        Command::Status(arguments) => status::run(arguments, global, run_id).await,
         Command::Schema(arguments) => schema::run(arguments, global).map(|()| Ended::DONE),
         Command::Sandbox(arguments) => sandbox::run(arguments, global.format).await.map(|()| Ended::DONE),
         Command::Completions(arguments) => completions::run(arguments.shell).map(|()| Ended::DONE),

@@ -14,10 +14,10 @@ use crate::criteo::{Calls, Connection, Patience};
 use crate::dates::today;
 use crate::document::Document;
 use crate::error::Error;
-use crate::ledger::Ledger;
+use crate::output::read_to_plan;
 use crate::pull::{
-    Forecast, Portfolio, Scope, Survey, Surveyed, adopt, is_clock_wrong, local_root, portfolio_error,
-    remembered_refusals, remembered_unavailable, removal,
+    Forecast, Portfolio, Scope, Survey, Surveyed, adopt, is_clock_wrong, portfolio_error, remembered_refusals,
+    remembered_unavailable, removal,
 };
 use crate::store::Store;
 
@@ -55,8 +55,9 @@ pub async fn run(
 ) -> Result<Ended, Error> {
     let tables = session.wanted_tables()?;
     let Session { mut settings, mut warnings, clock } = session;
-    let store = Store::read_only(local_root(&settings.output)?);
-    let ledger = Ledger::foresee(&store)?;
+    let store = Store::read_only(&settings.output)?;
+    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    let ledger = read_to_plan(&store, &names).await?;
     adopt(&mut settings, &ledger)?;
     let connection = Connection::open_with(&settings, &clock, Deadline::never(), Patience::Interactive)?;
     let portfolio = Portfolio::fetch(&connection.client, &settings.advertisers).await;

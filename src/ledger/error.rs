@@ -3,14 +3,10 @@
 use super::records::FORMAT_VERSION;
 use super::sealed::Damage;
 use crate::error::{Code, Error};
-use crate::store::StoreError;
 
 /// Why the ledger could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// The disk.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// A file of the ledger is not what it should be.
     #[error("the ledger file `{file}` is damaged")]
     Damaged {
@@ -40,7 +36,6 @@ impl LedgerError {
     /// What it is called where people and machines read it.
     pub fn code(&self) -> Code {
         match self {
-            Self::Store(_) => Code::OutputFailed,
             Self::Damaged { .. } => Code::LedgerDamaged,
             Self::Lost { .. } => Code::LedgerLost,
             Self::Newer { .. } => Code::LedgerNewer,

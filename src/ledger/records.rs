@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 pub const FORMAT_VERSION: u32 = 1;
 /// Restatements remembered per partition; the oldest go first.
 const MAX_HISTORY: usize = 90;
-pub(super) const VERSION_FILE: &str = "_ledger/ledger.json";
-pub(super) const PENDING_FILE: &str = "_ledger/pending.json";
+pub(crate) const VERSION_FILE: &str = "_ledger/ledger.json";
+pub(crate) const PENDING_FILE: &str = "_ledger/pending.json";
 pub(super) const PARTITIONS_FOLDER: &str = "_ledger/partitions";
-pub(super) const RUNS_FOLDER: &str = "_ledger/runs";
+pub(crate) const RUNS_FOLDER: &str = "_ledger/runs";
 /// A parameter of a rebuild: the runs whose records were lost, which may have been the end of an interrupted job.
-pub(super) const LOST_RUNS: &str = "lost_runs";
+pub(crate) const LOST_RUNS: &str = "lost_runs";
 
 /// How far a partition can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +70,12 @@ pub struct PartitionRecord {
     /// When a later pull last found exactly the same rows, so that the file stayed as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed_at: Option<DateTime<Utc>>,
+    /// The run that did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<String>,
+    /// Fingerprint of the rows without the time they were pulled at; `None` where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_sha256: Option<String>,
     /// Advertisers that could not be asked for: their rows are not in the file, or those of an earlier pull.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_advertisers: Vec<String>,
@@ -92,12 +98,12 @@ impl PartitionRecord {
 
     /// This record as the successor of `before`: with its history, and with `before` in it if the numbers changed.
     #[must_use]
-    pub(super) fn after(mut self, before: &Self) -> Self {
+    pub(crate) fn after(mut self, before: &Self) -> Self {
         self.history.clone_from(&before.history);
         if before.rows != self.rows || before.sums != self.sums {
             self.history.push(Restatement {
-                run_id: before.run_id.clone(),
-                pulled_at: before.pulled_at,
+                run_id: before.last_seen_by().to_owned(),
+                pulled_at: before.last_seen_at(),
                 rows: before.rows,
                 sums: before.sums.clone(),
             });
@@ -112,9 +118,49 @@ impl PartitionRecord {
         self.status == PartitionStatus::Mismatch || self.reconciliation == Some(Reconciliation::Unreadable)
     }
 
-    pub(super) fn month_file(&self) -> String {
-        format!("{PARTITIONS_FOLDER}/{}/{}-{:02}.json", self.table, self.date.year(), self.date.month())
+    /// Whether a newer record is of exactly the same rows and columns, and of a file whose footer would name the same
+    /// advertisers as retained or left out.
+    pub fn has_rows_of(&self, newer: &Self) -> bool {
+        let is_same = |known: &Option<String>, new: &Option<String>| known.is_some() && known == new;
+        is_same(&self.rows_sha256, &newer.rows_sha256)
+            && is_same(&self.schema_version, &newer.schema_version)
+            && self.retained_advertisers == newer.retained_advertisers
+            && self.without_advertisers == newer.without_advertisers
     }
+
+    /// This record, of a file that stays, after a later pull found the same rows: what that pull knows better is taken over.
+    #[must_use]
+    pub fn confirmed_as(self, newer: Self) -> Self {
+        Self {
+            calls: newer.calls,
+            status: newer.status,
+            advertisers: newer.advertisers,
+            retained_advertisers: newer.retained_advertisers,
+            without_advertisers: newer.without_advertisers,
+            currency: newer.currency,
+            timezone: newer.timezone,
+            reconciliation: newer.reconciliation,
+            differences: newer.differences,
+            confirmed_at: Some(newer.pulled_at),
+            confirmed_by: Some(newer.run_id),
+            ..self
+        }
+    }
+
+    /// The last pull that saw these rows: the one that wrote them, or that confirmed them later.
+    pub fn last_seen_at(&self) -> DateTime<Utc> {
+        self.confirmed_at.unwrap_or(self.pulled_at)
+    }
+
+    /// The run that saw these rows last.
+    pub fn last_seen_by(&self) -> &str {
+        self.confirmed_by.as_deref().unwrap_or(&self.run_id)
+    }
+}
+
+/// Path of the file of the ledger that has a partition's record.
+pub(super) fn month_file(table: &str, date: NaiveDate) -> String {
+    format!("{PARTITIONS_FOLDER}/{table}/{}-{:02}.json", date.year(), date.month())
 }
 
 /// Path of a partition's file below the output: Hive layout, with `dt` as the key because no column has that name.
@@ -159,9 +205,9 @@ impl std::fmt::Display for Difference {
 /// What a partition said before it was replaced by something different.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Restatement {
-    /// The run that had written it.
+    /// The run that had written it, or confirmed it last.
     pub run_id: String,
-    /// When its rows had been pulled.
+    /// When its rows had been pulled, or confirmed last.
     pub pulled_at: DateTime<Utc>,
     /// Its rows.
     pub rows: u64,
@@ -216,28 +262,40 @@ pub struct RunRecord {
 
 /// What holds for the whole output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct VersionFile {
+pub struct VersionFile {
     /// Format of this file.
-    pub(super) format_version: u32,
+    pub format_version: u32,
     /// Identity of the output, also in every footer; empty in ledgers written before it was recorded.
     #[serde(default)]
-    pub(super) output_id: String,
+    pub output_id: String,
     /// Currency of all amounts, recorded with the first partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) currency: Option<String>,
+    pub currency: Option<String>,
     /// Zone in which all days are cut, recorded with the first partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) timezone: Option<String>,
+    pub timezone: Option<String>,
     /// Rows at which Criteo was proven to cut the answers of a table, by table.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) row_caps: BTreeMap<String, u64>,
+    pub row_caps: BTreeMap<String, u64>,
 }
 
 impl VersionFile {
     /// A new output's, or an old one's that had no identity yet.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         let output_id = uuid::Uuid::now_v7().to_string();
         Self { format_version: FORMAT_VERSION, output_id, ..Self::default() }
+    }
+
+    /// What is missing in it, from the files (`output_id`) and from the records of a rebuilt ledger.
+    #[must_use]
+    pub fn completed(mut self, output_id: Option<String>, ledger: &super::Ledger) -> Self {
+        self.format_version = FORMAT_VERSION;
+        if self.output_id.is_empty() {
+            self.output_id = output_id.unwrap_or_else(|| Self::new().output_id);
+        }
+        self.currency = self.currency.or_else(|| ledger.currency().map(str::to_owned));
+        self.timezone = self.timezone.or_else(|| ledger.timezone().map(str::to_owned));
+        self
     }
 }
 
@@ -245,7 +303,7 @@ impl VersionFile {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct PendingFile {
     /// Format of this file.
-    pub(super) format_version: u32,
+    pub format_version: u32,
     /// The records.
     pub(super) partitions: Vec<PartitionRecord>,
 }
@@ -253,7 +311,7 @@ pub(super) struct PendingFile {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PartitionsFile {
     /// Format of this file.
-    pub(super) format_version: u32,
+    pub format_version: u32,
     /// Records of one month.
     pub(super) partitions: BTreeMap<NaiveDate, PartitionRecord>,
 }

@@ -7,10 +7,9 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Error as JsonError;
-use sha2::{Digest, Sha256};
 
 use super::records::FORMAT_VERSION;
-use crate::store::hexadecimal;
+use crate::store::checksum as sha256;
 
 /// What stands between the content and its checksum, and after it.
 const BEFORE: &[u8] = b",\n  \"checksum\": \"";
@@ -38,7 +37,7 @@ pub enum Damage {
 }
 
 /// The bytes of a ledger file. `value` must become an object with at least one member.
-pub(super) fn seal<T: Serialize>(value: &T) -> Result<Vec<u8>, JsonError> {
+pub(crate) fn seal<T: Serialize>(value: &T) -> Result<Vec<u8>, JsonError> {
     let mut content = serde_json::to_vec_pretty(value)?;
     content.truncate(content.trim_ascii_end().len().saturating_sub(1));
     content.truncate(content.trim_ascii_end().len());
@@ -52,7 +51,7 @@ pub(super) fn seal<T: Serialize>(value: &T) -> Result<Vec<u8>, JsonError> {
 /// What a ledger file says, if every byte of it is as it was written.
 ///
 /// A newer program may have another way to tell, so its files need no checksum of ours; they are never written over.
-pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Damage> {
+pub(crate) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Damage> {
     match sealed_content(bytes) {
         _ if newer_version(bytes).is_some() => Ok(serde_json::from_slice(bytes)?),
         Some((content, expected)) if checksum(content).as_bytes() != expected => Err(Damage::Checksum),
@@ -62,11 +61,11 @@ pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Damage> {
 }
 
 fn checksum(content: &[u8]) -> String {
-    hexadecimal(Sha256::new().chain_update(content))
+    sha256(content)
 }
 
 /// The version of a file that a newer program wrote.
-pub(super) fn newer_version(bytes: &[u8]) -> Option<u32> {
+pub(crate) fn newer_version(bytes: &[u8]) -> Option<u32> {
     let version = serde_json::from_slice::<Version>(bytes).ok()?.format_version;
     (version > FORMAT_VERSION).then_some(version)
 }

@@ -16,9 +16,9 @@ use sha2::{Digest, Sha256};
 use super::error::{LoadError, LoadErrorKind};
 use crate::error::{Code, Error, error_chain};
 use crate::ledger::{Ledger, PartitionRecord, partition_path};
-use crate::pull::local_root;
+use crate::output::read_local;
 use crate::settings::OutputLocation;
-use crate::store::{Store, hexadecimal};
+use crate::store::{Key, Store, hexadecimal};
 use crate::table::parquet::schema_version;
 
 /// Bytes hashed at a time.
@@ -128,8 +128,12 @@ pub struct OutputFiles {
 impl OutputFiles {
     /// Reads the ledger of an output.
     pub fn open(output: &OutputLocation) -> Result<Self, Error> {
-        let store = Store::read_only(local_root(output)?);
-        let ledger = Ledger::read(&store)?;
+        if let OutputLocation::Object { .. } = output {
+            let message = format!("`{output}` is a bucket, which this version does not load from");
+            return Err(Error::new(Code::OutputNotSupported, message));
+        }
+        let store = Store::read_only(output)?;
+        let ledger = read_local(&store)?;
         if ledger.tables().next().is_none() {
             return Err(Error::new(Code::NothingToLoad, format!("there is nothing to load in `{output}`")));
         }
@@ -145,7 +149,7 @@ impl OutputFiles {
     /// Reads the ledger again: a pull has published meanwhile.
     pub fn read_again(&mut self) -> Result<(), LoadError> {
         self.ledger =
-            Ledger::read(&self.store).map_err(|error| LoadError::new(LoadErrorKind::Damaged, error_chain(&error)))?;
+            read_local(&self.store).map_err(|error| LoadError::new(LoadErrorKind::Damaged, error_chain(&error)))?;
         Ok(())
     }
 
@@ -177,10 +181,13 @@ impl OutputFiles {
     /// Proves that the file of a partition is what its record says, and reads its columns.
     pub fn inspect(&self, partition: &Partition) -> Result<LoadFile, LoadError> {
         let path = partition_path(&partition.table, partition.date);
-        inspect(self.store.path(&path), partition).map_err(|what| {
+        let refused = |what: String| {
             let message = format!("`{path}` of `{}` {what}; it is not loaded", self.place);
             LoadError::new(LoadErrorKind::Damaged, message)
-        })
+        };
+        let local = Key::new(&path).ok().and_then(|key| self.store.local_path(&key));
+        let local = local.ok_or_else(|| refused("is not on this machine".to_owned()))?;
+        inspect(local, partition).map_err(refused)
     }
 }
 

@@ -200,8 +200,13 @@ codes! {
     }
     OutputNotSupported {
         name: "output_not_supported", kind: Configuration, seen_in: OUTPUT,
-        cause: "The output is a kind of place that this version cannot write to.",
-        remedy: "write to a local folder and copy it with `gcloud storage rsync`, `aws s3 sync` or `azcopy sync`",
+        cause: "The output is a kind of place that this version cannot load from.",
+        remedy: "copy it to a local folder with `gcloud storage rsync`, `aws s3 sync` or `azcopy sync`, and load that",
+    }
+    BucketNotConfigured {
+        name: "bucket_not_configured", kind: Configuration, seen_in: OUTPUT,
+        cause: "The bucket that `output` names cannot be opened with the variables that are set.",
+        remedy: "correct the variables of its cloud (`AWS_…`, `GOOGLE_…`, `AZURE_…`)",
     }
     UnknownVariable {
         name: "unknown_variable", kind: Warning, seen_in: CONFIGURED,
@@ -528,6 +533,16 @@ codes! {
         name: "locked", kind: Locked, seen_in: OUTPUT,
         cause: "Another run holds the lock of this output.",
         remedy: "wait for that run to end, or end its process",
+    }
+    LeaseLost {
+        name: "lease_lost", kind: Output, seen_in: OUTPUT,
+        cause: "The lease on a bucket expired while the run was paused or could not reach it; another run may write there now.",
+        remedy: "run it again: what was published before is published, the next run fetches what is missing",
+    }
+    UnexpectedFile {
+        name: "unexpected_file", kind: Warning, seen_in: RUNS,
+        cause: "A file that this program did not write lies in a table's folder, and loaders read it too.",
+        remedy: "move it out of the table's folder",
     }
     LedgerLost {
         name: "ledger_lost", kind: Output, seen_in: OUTPUT,

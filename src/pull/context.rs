@@ -3,9 +3,10 @@
 //!
 //! It holds these things together and decides nothing; each has its own module.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{RwLock, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
@@ -15,10 +16,9 @@ use super::summary::{Code, Notice};
 use crate::catalog::EndpointId;
 use crate::clock::Clock;
 use crate::criteo::{CriteoClient, FetchError, FetchErrorKind};
-use crate::ledger::Ledger;
+use crate::output::Output;
 use crate::progress::Progress;
 use crate::settings::Settings;
-use crate::store::Store;
 
 /// Report requests under way at once: enough to keep a quota of 40 calls a minute busy when each takes most of a minute
 /// (Criteo docs: reports can take tens of seconds before the first byte).
@@ -50,27 +50,8 @@ pub(super) struct Run {
     pub output: Output,
     /// Cancelled when no new work should begin.
     pub cancellation: CancellationToken,
-}
-
-/// Where a run publishes.
-pub(super) struct Output {
-    /// Files.
-    pub store: Store,
-    /// What was published when.
-    pub ledger: Arc<Mutex<Ledger>>,
-    /// Held for reading by everything that publishes; the end of the run waits for all of it.
-    pub publishing: Arc<RwLock<()>>,
-}
-
-impl Output {
-    fn new(store: Store, ledger: Ledger) -> Self {
-        Self { store, ledger: Arc::new(Mutex::new(ledger)), publishing: Arc::default() }
-    }
-
-    /// The ledger; never held across an await.
-    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    /// The output takes nothing more.
+    is_output_lost: AtomicBool,
 }
 
 /// What a run is made of, besides what it accumulates.
@@ -84,9 +65,7 @@ pub(super) struct RunParts {
     /// See [`Run::client`].
     pub client: CriteoClient,
     /// Where it publishes.
-    pub store: Store,
-    /// What was published before.
-    pub ledger: Ledger,
+    pub output: Output,
     /// See [`Run::clock`].
     pub clock: Clock,
     /// Advertisers that consented.
@@ -102,19 +81,8 @@ pub(super) struct RunParts {
 impl Run {
     /// A run that has done nothing yet.
     pub(super) fn new(parts: RunParts) -> Self {
-        let RunParts {
-            id,
-            settings,
-            api_version,
-            client,
-            store,
-            ledger,
-            clock,
-            portfolio,
-            strict,
-            drop_others,
-            progress,
-        } = parts;
+        let RunParts { id, settings, api_version, client, output, clock, portfolio, strict, drop_others, progress } =
+            parts;
         Self {
             id,
             settings,
@@ -126,9 +94,25 @@ impl Run {
             report_permits: Semaphore::new(CONCURRENT_REPORTS),
             roster: Roster::new(portfolio),
             journal: Arc::new(Journal::new(progress)),
-            output: Output::new(store, ledger),
+            output,
             cancellation: CancellationToken::new(),
+            is_output_lost: AtomicBool::new(false),
         }
+    }
+
+    /// The output takes nothing more: fetching goes no further, because the responses would be thrown away at the cost of the
+    /// quota.
+    pub(super) fn stop_for_output(&self) {
+        self.is_output_lost.store(true, Ordering::Relaxed);
+        self.cancellation.cancel();
+    }
+
+    /// Why nothing more is fetched, for what is left over; `None` while the run goes on.
+    pub(super) fn stopped_because(&self) -> Option<(Code, &'static str)> {
+        if self.is_output_lost.load(Ordering::Relaxed) {
+            return Some((Code::OutputFailed, "the output takes nothing more"));
+        }
+        self.cancellation.is_cancelled().then_some((Code::Interrupted, "the run was stopped"))
     }
 
     /// A report has no answer for an advertiser: it is excluded from that report from now on, and reported once.

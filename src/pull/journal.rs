@@ -79,8 +79,8 @@ impl Journal {
     }
 
     /// Adds to what was done for a table.
+    #[expect(clippy::needless_pass_by_value, reason = "every caller makes it for this call")]
     pub(super) fn count(&self, table: &str, done: TableSummary) {
-        self.progress.published(table, done.partitions);
         let mut entries = self.lock();
         let summary = entries.tables.entry(table.to_owned()).or_default();
         summary.partitions += done.partitions;
@@ -88,6 +88,11 @@ impl Journal {
         summary.bytes += done.bytes;
         summary.calls += done.calls;
         summary.capped_calls += done.capped_calls;
+    }
+
+    /// So many partitions of a table are done, for whoever watches; what is counted is what the output has published.
+    pub(super) fn show_published(&self, table: &str, partitions: u64) {
+        self.progress.published(table, partitions);
     }
 
     /// Partitions that an earlier run of the same backfill had published.

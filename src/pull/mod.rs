@@ -30,5 +30,5 @@ mod survey;
 
 pub use planner::{Forecast, Plan, Planner, Removal, Scope};
 pub(crate) use portfolio::Portfolio;
-pub use run::{Finished, Launch, is_clock_wrong, local_root, portfolio_error, removal};
+pub use run::{Finished, Launch, is_clock_wrong, portfolio_error, removal};
 pub use survey::{Survey, Surveyed, adopt, adopt_start, refuse_mixture, remembered_refusals, remembered_unavailable};

@@ -231,7 +231,7 @@ impl Planner<'_> {
         let advertisers: Vec<&str> = self.advertisers.iter().filter(is_available).copied().collect();
         for &day in wanted {
             let record = self.ledger.partition(&table.name, day);
-            let Some(record) = record.filter(|record| self.ledger.is_live(record).unwrap_or(false)) else {
+            let Some(record) = record.filter(|record| self.ledger.is_live(record)) else {
                 days.of_all.insert(day);
                 continue;
             };
@@ -370,10 +370,10 @@ impl Planner<'_> {
         let record = self.ledger.partition(table, day);
         record.is_some_and(|record| {
             let settled = read_for(self.ledger, record);
-            !record.is_unconfirmed()
+            record.status != PartitionStatus::Mismatch
                 && self.advertisers.iter().all(|id| settled.includes(id))
-                && self.ledger.is_live(record).unwrap_or(false)
-                && self.earlier_runs.contains(&record.run_id)
+                && self.ledger.is_live(record)
+                && self.earlier_runs.iter().any(|run| run == record.last_seen_by())
         })
     }
 
@@ -518,7 +518,6 @@ mod tests {
     use super::*;
     use crate::catalog::{Catalog, TableOverrides};
     use crate::settings::{Environment, Overrides};
-    use crate::store::Store;
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
@@ -537,8 +536,7 @@ mod tests {
     }
 
     fn plan(tables: &[&str], from: &str, to: &str) -> (Plan, BTreeMap<String, Forecast>) {
-        let folder = tempfile::tempdir().unwrap();
-        let ledger = Ledger::read(&Store::read_only(folder.path())).unwrap();
+        let ledger = Ledger::default();
         let settings = settings(tables);
         let scope = Scope::Backfill { days: DateRange::new(day(from), day(to)).unwrap(), force: false };
         let planner = Planner {

@@ -1,10 +1,9 @@
 //! Judged rows to live files: sorted, written to a staged file, published together with their ledger records.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
@@ -15,49 +14,49 @@ use super::summary::{Code, Notice, TableSummary};
 use crate::catalog::{RereadAges, Table};
 use crate::criteo::RowMemory;
 use crate::dates::DateRange;
-use crate::ledger::{Difference, LedgerError, PartitionRecord, PartitionStatus, Reconciliation, partition_path};
-use crate::store::{Staged, Store, StoreError};
+use crate::ledger::{Difference, PartitionRecord, PartitionStatus, Reconciliation};
+use crate::output::{NewFile, Output, OutputError};
+use crate::store::checksum;
 use crate::table::decode::ReportLayout;
 use crate::table::entity_rows::{EntityRows, RowsError};
 use crate::table::footer;
 use crate::table::numeric::format_numeric;
 use crate::table::order::KeyOrder;
-use crate::table::parquet::{Provenance, WriteError, table_schema_version, write_batches, write_rows};
+use crate::table::parquet::{Provenance, WriteError, rows_checksum, table_schema_version, write_batches, write_rows};
 use crate::table::partitions::{Partition, Partitions};
 
 /// Why a partition could not be published.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PublishError {
-    /// The disk.
+    /// The output.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Output(#[from] OutputError),
     /// Parquet.
     #[error(transparent)]
     Write(#[from] WriteError),
     /// Rows that do not fit each other.
     #[error(transparent)]
     Rows(#[from] RowsError),
-    /// The file to be replaced cannot be read, although it is there.
-    #[error("could not read {}", path.display())]
-    Unreadable {
-        /// Its path.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    /// The thread that wrote ended early.
+    #[error("the thread that wrote the file ended early")]
+    Thread(#[source] tokio::task::JoinError),
 }
 
 impl PublishError {
     /// Data that does not fit is the table's problem; everything else is the output's.
     fn notice(&self, table: &str, days: DateRange) -> Notice {
-        let code = match self {
-            Self::Rows(_) => Code::UnreadableResponse,
-            Self::Store(_) | Self::Ledger(_) | Self::Write(_) | Self::Unreadable { .. } => Code::OutputFailed,
+        let notice = match self {
+            Self::Output(error) => error.notice(),
+            Self::Rows(_) => Notice::of_error(Code::UnreadableResponse, self),
+            Self::Write(_) => Notice::of_error(Code::OutputFailed, self),
+            Self::Thread(_) => Notice::of_error(Code::Unexpected, self),
         };
-        Notice::of_error(code, self).table(table).days(days)
+        notice.table(table).days(days)
+    }
+
+    /// Whether the next publication would fail too.
+    fn is_lasting(&self) -> bool {
+        matches!(self, Self::Output(error) if error.is_lasting())
     }
 }
 
@@ -161,15 +160,15 @@ impl Publisher {
         rows: u64,
         calls: u64,
         pulled_at: DateTime<Utc>,
-        staged: &Staged,
+        content: &Bytes,
     ) -> PartitionRecord {
         let is_provisional = self.table.is_report() && self.reread_ages.is_provisional(date, self.as_of);
         PartitionRecord {
             table: self.table.name.clone(),
             date,
             rows,
-            bytes: staged.bytes(),
-            sha256: staged.checksum(),
+            bytes: content.len() as u64,
+            sha256: checksum(content),
             sums: BTreeMap::new(),
             run_id: self.run_id.clone(),
             pulled_at,
@@ -181,6 +180,8 @@ impl Publisher {
             currency: Some(self.currency.clone()),
             timezone: Some(self.timezone.clone()),
             confirmed_at: None,
+            confirmed_by: None,
+            rows_sha256: rows_checksum(content),
             without_advertisers: self.without_advertisers.clone(),
             reconciliation: None,
             differences: Vec::new(),
@@ -198,6 +199,40 @@ struct PublishNotes {
     kept: BTreeSet<String>,
     /// Days whose old file stays, and why.
     left: Vec<(NaiveDate, &'static str)>,
+    /// Days whose old file may have rows that have to stay, but could not be read, and why.
+    unread: Vec<(NaiveDate, OutputError)>,
+}
+
+/// The live file of a partition, as far as it matters for the one that replaces it.
+enum OldFile {
+    /// There is none, or nothing in it can have to stay.
+    Irrelevant,
+    /// Its content.
+    Content(Bytes),
+    /// It could not be read at this moment: it may have rows that have to stay.
+    Unread(OutputError),
+}
+
+impl OldFile {
+    /// The live file of a partition, read only if it may have rows that have to stay.
+    async fn of(output: &Output, retained: &RetainedRows, table: &str, date: NaiveDate) -> Self {
+        let is_relevant = {
+            let ledger = output.ledger();
+            ledger.live_size(table, date).is_some() && retained.may_retain(ledger.partition(table, date))
+        };
+        if is_relevant { Self::read(output, table, date).await } else { Self::Irrelevant }
+    }
+
+    /// The live file of a partition.
+    async fn read(output: &Output, table: &str, date: NaiveDate) -> Self {
+        if output.ledger().live_size(table, date).is_none() {
+            return Self::Irrelevant;
+        }
+        match output.get(table, date).await {
+            Ok(content) => content.map_or(Self::Irrelevant, Self::Content),
+            Err(error) => Self::Unread(error),
+        }
+    }
 }
 
 /// Publishes every day of a report's answer.
@@ -211,12 +246,17 @@ pub(super) async fn publish_days(
     let _memory = pulled.memory.take();
     let (days, calls) = (pulled.days, pulled.calls);
     let retained = RetainedRows::beside(run, table.endpoint, requested.clone());
+    let mut old = BTreeMap::new();
+    for day in days.days() {
+        old.insert(day, OldFile::of(&run.output, &retained, &table.name, day).await);
+    }
     let writer = DayWriter {
         publisher: Publisher::new(run, table, &requested),
         layout: Arc::clone(layout),
-        store: run.output.store.clone(),
+        output: run.output.clone(),
         finals: finals(run, table, days, &retained),
         retained,
+        old,
         // As `_pulled_at` has it, so that column, footer and ledger say the same.
         pulled_at: pulled.pulled_at.trunc_subsecs(6),
         calls,
@@ -240,19 +280,38 @@ fn finals(run: &Run, table: &Table, days: DateRange, retained: &RetainedRows) ->
             SettledFor::Only(ids) => SettledFor::Only(ids.into_iter().filter(|id| retained.includes(id)).collect()),
             SettledFor::Everyone => SettledFor::Everyone,
         };
-        ledger.is_live(record).unwrap_or(false).then_some((day, finals))
+        ledger.is_live(record).then_some((day, finals))
     };
     days.days().filter_map(finals).collect()
 }
 
-type StagedFiles = Vec<(Staged, PartitionRecord)>;
+/// What a thread has made of an answer: files to publish, and records of files that stay as they are.
+#[derive(Default)]
+struct Written {
+    files: Vec<NewFile>,
+    confirmed: Vec<PartitionRecord>,
+}
+
+impl Written {
+    /// Stages a file, unless the live one has the same rows and columns: then that one is confirmed.
+    fn add(&mut self, output: &Output, record: PartitionRecord, content: Bytes) -> Result<(), OutputError> {
+        let known = output.ledger().partition(&record.table, record.date).cloned();
+        let known = known.filter(|known| known.has_rows_of(&record)).filter(|known| output.is_intact(known));
+        match known {
+            Some(known) => self.confirmed.push(known.confirmed_as(record)),
+            None => self.files.push(NewFile { staged: output.stage(content)?, record }),
+        }
+        Ok(())
+    }
+}
 
 /// Writes the days of one answer.
 struct DayWriter {
     publisher: Publisher,
     layout: Arc<ReportLayout>,
-    store: Store,
+    output: Output,
     retained: RetainedRows,
+    old: BTreeMap<NaiveDate, OldFile>,
     finals: BTreeMap<NaiveDate, SettledFor>,
     pulled_at: DateTime<Utc>,
     calls: u64,
@@ -260,47 +319,54 @@ struct DayWriter {
 
 impl DayWriter {
     fn write(
-        &self,
+        mut self,
         days: &[NaiveDate],
         mut partitions: Partitions,
         mut differences: BTreeMap<NaiveDate, Vec<Difference>>,
         reconciliations: &BTreeMap<NaiveDate, Reconciliation>,
-    ) -> Result<(StagedFiles, PublishNotes), PublishError> {
+    ) -> Result<(Written, PublishNotes), PublishError> {
         if partitions.rows().is_empty() {
             // What nobody answered has no columns.
             partitions = self.layout.by_day(self.layout.empty_rows());
         }
         let order = KeyOrder::new(partitions.rows(), self.layout.keys());
-        let (mut files, mut notes) = (Vec::new(), PublishNotes::default());
+        let (mut written, mut notes) = (Written::default(), PublishNotes::default());
         for &day in days {
             let rows = partitions.day(day);
-            let (staged, mut record) =
-                match self.retained.before(&self.store, &self.publisher.table.name, day, &self.layout, rows) {
-                    Before::Nothing => {
-                        let publisher = self.publisher.retaining(&BTreeSet::new(), &self.finals_of(day, None));
-                        self.stage(&publisher, day, rows, &order, &[], &mut notes)?
-                    }
-                    Before::Rows(old, kept) => {
-                        let both = old.beside(rows, &self.layout, day);
-                        let order = KeyOrder::new(both.rows(), self.layout.keys());
-                        let publisher = self.publisher.retaining(&kept, &self.finals_of(day, Some(&kept)));
-                        notes.kept.extend(kept);
-                        self.stage(&publisher, day, both.day(day), &order, &old.pulled_at, &mut notes)?
-                    }
-                    Before::Whole(reason) => {
-                        notes.left.push((day, reason));
-                        continue;
-                    }
-                };
+            let before = match self.old.remove(&day) {
+                None | Some(OldFile::Irrelevant) => Before::Nothing,
+                Some(OldFile::Content(file)) => self.retained.before(&file, &self.layout, rows),
+                Some(OldFile::Unread(error)) => {
+                    notes.unread.push((day, error));
+                    continue;
+                }
+            };
+            let (content, mut record) = match before {
+                Before::Nothing => {
+                    let publisher = self.publisher.retaining(&BTreeSet::new(), &self.finals_of(day, None));
+                    self.encode(&publisher, day, rows, &order, &[], &mut notes)?
+                }
+                Before::Rows(old, kept) => {
+                    let both = old.beside(rows, &self.layout, day);
+                    let order = KeyOrder::new(both.rows(), self.layout.keys());
+                    let publisher = self.publisher.retaining(&kept, &self.finals_of(day, Some(&kept)));
+                    notes.kept.extend(kept);
+                    self.encode(&publisher, day, both.day(day), &order, &old.pulled_at, &mut notes)?
+                }
+                Before::Whole(reason) => {
+                    notes.left.push((day, reason));
+                    continue;
+                }
+            };
             record.reconciliation = Some(reconciliations.get(&day).copied().unwrap_or(Reconciliation::Equal));
             if let Some(differences) = differences.remove(&day) {
                 record.status = PartitionStatus::Mismatch;
                 record.reconciliation = Some(Reconciliation::Differs);
                 record.differences = differences;
             }
-            files.push((staged, record));
+            written.add(&self.output, record, content)?;
         }
-        Ok((files, notes))
+        Ok((written, notes))
     }
 
     /// The advertisers that the file to be replaced is final for; where that is not known, those it has rows of.
@@ -313,7 +379,7 @@ impl DayWriter {
     }
 
     /// One file. The last of all rows may be of earlier pulls, at the times in `older`.
-    fn stage(
+    fn encode(
         &self,
         publisher: &Publisher,
         day: NaiveDate,
@@ -321,17 +387,16 @@ impl DayWriter {
         order: &KeyOrder<'_>,
         older: &[i64],
         notes: &mut PublishNotes,
-    ) -> Result<(Staged, PartitionRecord), PublishError> {
+    ) -> Result<(Bytes, PartitionRecord), PublishError> {
         let mut members = partition.members().to_vec();
         notes.repeated += order.sort(&mut members);
         let provenance = publisher.provenance(self.pulled_at, self.calls);
-        let staged = self.store.stage()?;
-        let mut staged = write_rows(&publisher.table, partition.rows(), &members, older, &provenance, staged)?;
-        staged.close()?;
+        let content = write_rows(&publisher.table, partition.rows(), &members, older, &provenance, Vec::new())?;
+        let content = Bytes::from(content);
         let rows = partition.len() as u64;
-        let mut record = publisher.record(day, rows, self.calls, self.pulled_at, &staged);
+        let mut record = publisher.record(day, rows, self.calls, self.pulled_at, &content);
         record.sums = sums(&self.layout, partition);
-        Ok((staged, record))
+        Ok((content, record))
     }
 }
 
@@ -348,6 +413,14 @@ fn report(run: &Run, table: &Table, days: DateRange, notes: PublishNotes) {
             "the data of advertiser {advertiser} was not requested, or could not be; its rows stay as they were fetched before"
         );
         run.journal.warn(Notice::new(Code::RowsKept, message).table(&table.name).advertiser(&advertiser));
+    }
+    for (day, error) in notes.unread {
+        let notice = error.notice();
+        let message = format!(
+            "the file stays as it was, because it may have rows that have to be retained, and cannot be read: {}",
+            notice.message
+        );
+        run.journal.fail(Notice { message, ..notice }.table(&table.name).days(DateRange::single(day)));
     }
     for (day, reason) in notes.left {
         let message = format!(
@@ -376,27 +449,30 @@ pub(super) async fn publish_snapshot(run: &Run, table: &Arc<Table>, snapshot: Sn
     let mut publisher = Publisher::new(run, table, &requested.intersection(&answered).cloned().collect());
     let drop_others = run.drop_others;
     publisher.without_advertisers = requested.difference(&answered).cloned().collect();
-    let (store, date, pulled_at) = (run.output.store.clone(), run.settings.as_of, rows.pulled_at());
+    let (output, date, pulled_at) = (run.output.clone(), run.settings.as_of, rows.pulled_at());
+    let old = OldFile::read(&output, &table.name, date).await;
     let write = move || {
         let mut notes = SnapshotNotes::default();
         let stays = |advertiser: &str, ad_set: Option<&str>| {
             let is_missing = !answered.contains(advertiser) || ad_set.is_some_and(|id| failed_ad_sets.contains(id));
             is_missing && (!drop_others || requested.contains(advertiser))
         };
-        if let Some(old) = live_batches(&store, &publisher.table.name, date)? {
+        if let Some(old) = live_batches(old)? {
             let Some(kept) = rows.retain(old, stays)? else {
                 notes.is_left = true;
-                return Ok((Vec::new(), notes));
+                return Ok((Written::default(), notes));
             };
             notes.kept = kept;
         }
         publisher.retained_advertisers = notes.kept.iter().cloned().collect();
         let rows = rows.sorted()?;
         let provenance = publisher.provenance(pulled_at, calls);
-        let mut staged = write_batches(&publisher.table, rows.schema(), rows.batches(), &provenance, store.stage()?)?;
-        staged.close()?;
-        let record = publisher.record(date, rows.len() as u64, calls, pulled_at, &staged);
-        Ok((vec![(staged, record)], notes))
+        let content = write_batches(&publisher.table, rows.schema(), rows.batches(), &provenance, Vec::new())?;
+        let content = Bytes::from(content);
+        let record = publisher.record(date, rows.len() as u64, calls, pulled_at, &content);
+        let mut written = Written::default();
+        written.add(&output, record, content)?;
+        Ok((written, notes))
     };
     if let Some(notes) = publish(run, table, DateRange::single(date), calls, write).await {
         note_snapshot(run, table, date, &notes);
@@ -431,60 +507,49 @@ fn note_snapshot(run: &Run, table: &Table, date: NaiveDate, notes: &SnapshotNote
     run.journal.warn(if notes.kept.len() == 1 { notice.advertiser(first) } else { notice });
 }
 
-/// The rows of the live file of a partition; `None` where there is none, or none that can be read: it heals by being replaced.
-fn live_batches(store: &Store, table: &str, date: NaiveDate) -> Result<Option<ParquetRecordBatchReader>, PublishError> {
-    let path = store.path(&partition_path(table, date));
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(PublishError::Unreadable { path, source }),
+/// The rows of the live file of a partition; `None` where there is none, or what is not Parquet: that heals by being replaced.
+fn live_batches(file: OldFile) -> Result<Option<ParquetRecordBatchReader>, OutputError> {
+    let content = match file {
+        OldFile::Irrelevant => return Ok(None),
+        OldFile::Content(content) => content,
+        OldFile::Unread(error) => return Err(error),
     };
-    match ParquetRecordBatchReaderBuilder::try_new(file).and_then(ParquetRecordBatchReaderBuilder::build) {
+    match ParquetRecordBatchReaderBuilder::try_new(content).and_then(ParquetRecordBatchReaderBuilder::build) {
         Ok(batches) => Ok(Some(batches)),
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "the file to be replaced is not Parquet");
+            tracing::warn!(%error, "the file to be replaced is not Parquet");
             Ok(None)
         }
     }
 }
 
-/// Writes off the async threads, then publishes under the ledger's lock, and accounts for it.
+/// Writes off the async threads, then hands over to the task that publishes, which counts.
 async fn publish<T: Send + 'static>(
     run: &Run,
     table: &Arc<Table>,
     days: DateRange,
     calls: u64,
-    write: impl FnOnce() -> Result<(StagedFiles, T), PublishError> + Send + 'static,
+    write: impl FnOnce() -> Result<(Written, T), PublishError> + Send + 'static,
 ) -> Option<T> {
-    let guard = Arc::clone(&run.output.publishing).read_owned().await;
-    let ledger = Arc::clone(&run.output.ledger);
-    let (journal, name) = (Arc::clone(&run.journal), table.name.clone());
-    let work = move || {
-        let _publishing = guard;
-        let (files, extra) = write()?;
-        let mut done = TableSummary { calls, ..TableSummary::default() };
-        for (_, record) in &files {
-            done.partitions += 1;
-            done.rows += record.rows;
-            done.bytes += record.bytes;
-        }
-        ledger.lock().unwrap_or_else(PoisonError::into_inner).publish(files)?;
-        // Here, and not where this is awaited, which a signal may end.
-        journal.count(&name, done);
-        Ok((done, extra))
+    run.journal.count(&table.name, TableSummary { calls, ..TableSummary::default() });
+    let published = async {
+        let written = tokio::task::spawn_blocking(write).await;
+        let (Written { files, confirmed }, extra) = written.unwrap_or_else(|error| Err(PublishError::Thread(error)))?;
+        let (changed, unchanged) = (files.len() as u64, confirmed.len() as u64);
+        run.output.confirm(confirmed).await?;
+        run.output.publish(files).await?;
+        tracing::info!(table = %table.name, partitions = changed, unchanged, "published");
+        run.journal.show_published(&table.name, changed + unchanged);
+        Ok(extra)
     };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok((done, extra))) => {
-            tracing::info!(table = %table.name, partitions = done.partitions, rows = done.rows, "published");
-            Some(extra)
-        }
-        Ok(Err(error)) => {
+    match published.await {
+        Ok(extra) => Some(extra),
+        Err(error) => {
             let error: PublishError = error;
             run.journal.fail(error.notice(&table.name, days));
-            None
-        }
-        Err(error) => {
-            run.journal.fail(Notice::of_error(Code::Unexpected, &error).table(&table.name).days(days));
+            if error.is_lasting() {
+                run.stop_for_output();
+            }
             None
         }
     }

@@ -6,14 +6,12 @@
 //! rows of advertisers that a run leaves out takes `--drop-others`. Every report has `advertiser_id`.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 
-use chrono::NaiveDate;
+use bytes::Bytes;
 
 use super::context::Run;
 use crate::catalog::EndpointId;
-use crate::ledger::partition_path;
-use crate::store::Store;
+use crate::ledger::PartitionRecord;
 use crate::table::decode::ReportLayout;
 use crate::table::footer::{self, Footer, ReadError};
 use crate::table::partitions::Partition;
@@ -56,31 +54,29 @@ impl RetainedRows {
         !self.requested.contains(advertiser) && self.only.as_ref().is_none_or(|only| only.contains(advertiser))
     }
 
-    /// What of the live file of this partition has to stay beside `rows`.
-    pub(super) fn before(
-        &self,
-        store: &Store,
-        table: &str,
-        date: NaiveDate,
-        layout: &ReportLayout,
-        rows: Partition<'_>,
-    ) -> Before {
-        let path = store.path(&partition_path(table, date));
-        let Ok(file) = File::open(&path) else { return Before::Nothing };
-        match self.judge(&file, layout, rows) {
+    /// Whether the live file of a partition may have rows that have to stay: what is recorded of it says for whom it was
+    /// requested; where nothing is recorded, only the file itself can tell.
+    pub(super) fn may_retain(&self, record: Option<&PartitionRecord>) -> bool {
+        let Some(record) = record else { return true };
+        let Some(advertisers) = &record.advertisers else { return true };
+        let mut known = advertisers.iter().chain(&record.retained_advertisers).chain(&record.without_advertisers);
+        known.any(|advertiser| self.includes(advertiser))
+    }
+
+    /// What of the live file of a partition has to stay beside `rows`. What is not Parquet heals by being replaced.
+    pub(super) fn before(&self, file: &Bytes, layout: &ReportLayout, rows: Partition<'_>) -> Before {
+        match self.judge(file, layout, rows) {
             Ok(before) => before,
             Err(error) => {
-                // It heals by being replaced.
-                tracing::warn!(path = %path.display(), %error, "the file to be replaced cannot be read");
+                tracing::warn!(%error, "the file to be replaced is not Parquet");
                 Before::Nothing
             }
         }
     }
 
-    fn judge(&self, file: &File, layout: &ReportLayout, rows: Partition<'_>) -> Result<Before, ReadError> {
-        let again = || file.try_clone().map_err(|error| ReadError::Parquet(error.into()));
-        let known = Footer::read(again()?)?;
-        let mut stay = read_back::advertisers(again()?)?;
+    fn judge(&self, file: &Bytes, layout: &ReportLayout, rows: Partition<'_>) -> Result<Before, ReadError> {
+        let known = Footer::read(file.clone())?;
+        let mut stay = read_back::advertisers(file.clone())?;
         stay.retain(|advertiser| self.includes(advertiser));
         // It was answered for and refused a moment later: its new rows are there.
         for (advertiser, _) in layout.advertisers(rows) {
@@ -93,7 +89,7 @@ impl RetainedRows {
         if !is_alike(footer::CURRENCY, &self.currency) || !is_alike(footer::TIMEZONE, &self.timezone) {
             return Ok(Before::Whole("it was pulled in another currency or time zone"));
         }
-        Ok(match read_back::rows_of(again()?, layout, &stay)? {
+        Ok(match read_back::rows_of(file.clone(), layout, &stay)? {
             Some(old) => Before::Rows(old, stay),
             None => Before::Whole("it has other columns"),
         })

@@ -1,7 +1,6 @@
 //! A run from end to end: lock, portfolio, plan, jobs, summary.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use super::journal::Entries;
 use super::planner::{Plan, Removal, Scope};
 use super::portfolio::Portfolio;
 use super::snapshots::Snapshots;
-use super::summary::{Code, Document, Notice, Outcome, RunMembers, Summary};
+use super::summary::{Code, Document, Notice, Outcome, RunMembers, Summary, with_published};
 use super::survey::{
     REFUSED_ADVERTISERS, Survey, UNAVAILABLE_ADVERTISERS, adopt, remembered_refusals, remembered_unavailable,
 };
@@ -20,11 +19,12 @@ use crate::clock::{Clock, Deadline};
 use crate::criteo::{Calls, Connection, CriteoClient, FetchError, FetchErrorKind, VersionAge};
 use crate::dates::today;
 use crate::error::Error;
-use crate::ledger::{FORMAT_VERSION, Ledger, LedgerError, RunOutcome, RunRecord};
+use crate::ledger::{FORMAT_VERSION, PartitionRecord, RunOutcome, RunRecord};
 use crate::notice::{ErrorKind, ExitCodes, judge};
+use crate::output::{Output, OutputError};
 use crate::progress::Progress;
-use crate::settings::{OutputLocation, Settings};
-use crate::store::{RunLock, Store};
+use crate::settings::Settings;
+use crate::store::Store;
 
 /// A run that has not started.
 pub struct Launch {
@@ -59,18 +59,33 @@ pub struct Finished {
 impl Launch {
     /// Runs, until done or until `interrupted` resolves; an error means that nothing was pulled.
     pub async fn run(self, run_id: &str, interrupted: impl Future<Output = ()>) -> Result<Finished, Error> {
-        let root = local_root(&self.settings.output)?.to_owned();
         let deadline = match self.settings.max_run_minutes {
             0 => Deadline::never(),
             minutes => Deadline::after(&self.clock, Duration::from_secs(u64::from(minutes) * 60)),
         };
         let connection = Connection::open(&self.settings, &self.clock, deadline)?;
-        let store = Store::open(&root)?;
-        let _lock = RunLock::acquire(&store, run_id, self.command, self.clock.now())?;
-        store.sweep()?;
-        let ledger = Ledger::open(&store)?;
+        let store = Store::open(&self.settings.output).await?;
+        let lock = store.lock(run_id, self.command, self.clock.now()).await?;
+        let finished = Box::pin(self.run_locked(run_id, &store, connection, interrupted)).await;
+        lock.release().await;
+        finished.map(|mut finished| {
+            finished.summary.members.store_requests = store.requests();
+            finished
+        })
+    }
+
+    /// Everything that needs the lock.
+    async fn run_locked(
+        self,
+        run_id: &str,
+        store: &Store,
+        connection: Connection,
+        interrupted: impl Future<Output = ()>,
+    ) -> Result<Finished, Error> {
+        let names: Vec<&str> = self.tables.iter().map(|table| table.name.as_str()).collect();
+        let output = Output::open(store, &names).await?;
         let mut settings = self.settings;
-        adopt(&mut settings, &ledger)?;
+        adopt(&mut settings, &output.ledger())?;
         tokio::pin!(interrupted);
         let portfolio = tokio::select! {
             portfolio = Portfolio::fetch(&connection.client, &settings.advertisers) => {
@@ -88,8 +103,7 @@ impl Launch {
             api_version: connection.api_version.clone(),
             client: connection.client.clone(),
             settings,
-            store,
-            ledger,
+            output,
             clock: self.clock,
             portfolio,
             strict: self.strict,
@@ -131,6 +145,9 @@ impl Running {
         for warning in warnings.into_iter().chain(version_warning(&self.run.clock)) {
             self.run.journal.warn(warning);
         }
+        for warning in unexpected_files(&self.run.output) {
+            self.run.journal.warn(warning);
+        }
         for absent in self.run.roster.portfolio.absent() {
             self.run.journal.fail(absent);
         }
@@ -139,8 +156,9 @@ impl Running {
             () = self.try_remembered(&tables) => {}
             () = &mut interrupted => self.run.cancellation.cancel(),
         }
-        let plan = self.plan(tables).inspect_err(|_| self.run.output.store.abandon())?;
-        self.record(RunOutcome::Running, &[])?;
+        let plan = self.plan(tables).inspect_err(|_| self.run.output.store().abandon())?;
+        self.run.output.begin().await?;
+        self.record(RunOutcome::Running, &[]).await?;
         if self.run.cancellation.is_cancelled() {
             self.jobs(&plan).await;
         } else {
@@ -154,11 +172,9 @@ impl Running {
                 }
             }
         }
-        // Whatever is still being published ends before the lock is released.
-        drop(self.run.output.publishing.write().await);
         self.run.journal.finish();
-        self.remove_old(&plan);
-        Ok(self.finish())
+        self.remove_old(&plan).await;
+        Ok(self.finish().await)
     }
 
     /// Tries those that the last run found refused or without an answer, each alone and once: together with others they would
@@ -219,24 +235,24 @@ impl Running {
         snapshots.publish(fetched).await;
     }
 
-    /// Removes the partitions that the plan announced, unless this run wrote them.
-    fn remove_old(&self, plan: &Plan) {
-        let mut ledger = self.run.output.ledger();
+    /// Removes the partitions that the plan announced, unless this run wrote or confirmed them.
+    async fn remove_old(&self, plan: &Plan) {
         for (table, days) in &plan.removals {
             for &date in days {
-                if ledger.partition(table, date).is_none_or(|record| record.run_id == self.run.id) {
+                let is_ours = |record: &PartitionRecord| record.last_seen_by() == self.run.id;
+                if self.run.output.ledger().partition(table, date).is_none_or(is_ours) {
                     continue;
                 }
                 tracing::info!(table, %date, "removing a partition older than `keep_days`");
-                if let Err(error) = ledger.prune(table, date) {
-                    self.run.journal.fail(Notice::of_error(Code::OutputFailed, &error).table(table));
+                if let Err(error) = self.run.output.prune(table, date).await {
+                    self.run.journal.fail(error.notice().table(table));
                     return;
                 }
             }
         }
     }
 
-    fn record(&self, outcome: RunOutcome, errors: &[Notice]) -> Result<(), LedgerError> {
+    async fn record(&self, outcome: RunOutcome, errors: &[Notice]) -> Result<(), OutputError> {
         let settings = &self.run.settings;
         let mut parameters = BTreeMap::from([
             ("as_of".to_owned(), settings.as_of.to_string()),
@@ -254,7 +270,7 @@ impl Running {
             parameters.insert("from".to_owned(), days.from().to_string());
             parameters.insert("to".to_owned(), days.to().to_string());
         }
-        let tables = self.run.journal.entries().tables;
+        let tables = with_published(BTreeMap::new(), self.run.output.published());
         let calls = self.connection.calls();
         let usage = self.connection.usage();
         let now = self.run.clock.now();
@@ -276,7 +292,7 @@ impl Running {
             partitions: tables.values().map(|table| table.partitions).sum(),
             errors: errors.iter().map(|error| error.message.chars().take(500).collect()).collect(),
         };
-        self.run.output.ledger().record_run(record)
+        self.run.output.record_run(record).await
     }
 
     /// Advertisers that were refused, and those for which a report had no answer, each after the report's path.
@@ -300,7 +316,7 @@ impl Running {
         excluded.collect()
     }
 
-    fn finish(self) -> Finished {
+    async fn finish(self) -> Finished {
         for notice in self.connection.client.notices() {
             let warning = Notice::new(notice.code, notice.message);
             self.run.journal.warn(match &notice.table {
@@ -309,18 +325,27 @@ impl Running {
             });
         }
         let Entries { tables, mut errors, warnings, resumed_partitions } = self.run.journal.entries();
+        // Publishing that has begun is finished and counted, whether its requester still waited or not.
+        self.run.output.flush().await;
+        let tables = with_published(tables, self.run.output.published());
         let done = tables.values().map(|table| table.partitions).sum::<u64>() + resumed_partitions;
         let recorded = match judge(&errors, done).0 {
             Outcome::Ok => RunOutcome::Ok,
             Outcome::Partial => RunOutcome::Partial,
             Outcome::Failed => RunOutcome::Failed,
         };
-        if let Err(error) = self.record(recorded, &errors) {
+        if let Err(error) = self.record(recorded, &errors).await {
             // What was published is published; the next run goes by the files' own records.
-            errors.push(Notice::of_error(Code::OutputFailed, &error));
+            errors.push(error.notice());
         }
+        self.run.output.close().await;
         let usage = self.connection.usage();
-        let members = RunMembers { planned_calls: Some(self.planned), resumed_partitions, loads: Vec::new() };
+        let members = RunMembers {
+            planned_calls: Some(self.planned),
+            resumed_partitions,
+            store_requests: None,
+            loads: Vec::new(),
+        };
         let summary = Summary {
             output: Some(self.run.settings.output.to_string()),
             tables,
@@ -333,6 +358,23 @@ impl Running {
         };
         Finished { summary: summary.ended(errors, done) }
     }
+}
+
+/// Files that loaders would read although this program did not write them: a warning a table.
+fn unexpected_files(output: &Output) -> Vec<Notice> {
+    let mut tables: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for file in output.unexpected() {
+        tables.entry(&file.table).or_default().push(&file.path);
+    }
+    let each = tables.into_iter().map(|(table, paths)| {
+        let first: Vec<String> = paths.iter().take(3).map(|path| format!("`{path}`")).collect();
+        let more = paths.len().saturating_sub(first.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let message =
+            format!("not written by this program, but read by loaders of `{table}`: {}{more}", first.join(", "));
+        Notice::new(Code::UnexpectedFile, message).table(table)
+    });
+    each.collect()
 }
 
 /// The API version's last three months are announced by every run; the wall clock counts, whatever `--as-of` says.
@@ -369,16 +411,5 @@ pub fn removal(prune: bool, is_clock_wrong: bool) -> Removal {
         (true, _) => Removal::Nothing,
         (false, true) => Removal::Everything,
         (false, false) => Removal::Recoverable,
-    }
-}
-
-/// The output folder; object stores are parsed but not written to yet.
-pub fn local_root(output: &OutputLocation) -> Result<&Path, Error> {
-    match output {
-        OutputLocation::Local(path) => Ok(path),
-        OutputLocation::Object { .. } => Err(Error::new(
-            Code::OutputNotSupported,
-            format!("`{output}` is an object store, which this version does not write to"),
-        )),
     }
 }

@@ -67,7 +67,6 @@ pub fn read_on(ledger: &Ledger, record: &PartitionRecord, timezone: Tz) -> Naive
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Store;
     use chrono::DateTime;
 
     fn record(status: &str, more: serde_json::Value) -> PartitionRecord {
@@ -86,8 +85,7 @@ mod tests {
 
     #[test]
     fn a_final_partition_is_settled_for_those_it_was_requested_for_and_for_what_was_final_before() {
-        let folder = tempfile::tempdir().expect("a scratch folder");
-        let ledger = Ledger::read(&Store::read_only(folder.path())).expect("an empty ledger");
+        let ledger = Ledger::default();
         let more = serde_json::json!({
             "advertisers": ["1", "2"], "retained_advertisers": ["3", "4"], "without_advertisers": ["4", "5"],
         });

@@ -134,7 +134,9 @@ impl<'r> Snapshots<'r> {
                     Err(error) => self.fail(table, &error),
                 },
                 () = self.run.cancellation.cancelled() => {
-                    self.not_taken(table, Code::Interrupted, "the run was stopped before all of it was fetched");
+                    let stopped = (Code::Interrupted, "the run was stopped");
+                    let (code, reason) = self.run.stopped_because().unwrap_or(stopped);
+                    self.not_taken(table, code, &format!("{reason} before all of it was fetched"));
                 }
             }
         }

@@ -54,6 +54,12 @@ fn has_placeholder(text: &str) -> bool {
 }
 
 impl OutputLocation {
+    /// The place that a text in a test names.
+    #[cfg(test)]
+    pub(crate) fn of(text: &str) -> Self {
+        Self::parse(text).expect("a location")
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, Invalid> {
         if let Some(placeholder) = placeholder(text) {
             return Err(Invalid::new(

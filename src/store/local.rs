@@ -1,226 +1,200 @@
 //! The local file system: stage beside the target, flush, rename, flush the folder.
 //!
 //! Staged files lie under `_ledger/staging`, on the same file system as their targets and outside every folder that a
-//! loader lists. A rename replaces the old file in one step, so a reader sees the old partition or the new one.
+//! loader lists. A rename replaces the old file in one step, so a reader sees the old partition or the new one. Everything
+//! here blocks; `Store` calls it on threads that may.
 
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sha2::{Digest, Sha256};
+use bytes::Bytes;
 
-use crate::error::{Code, Error};
+use super::error::StoreError;
+use super::{Entry, Key};
 
 /// Folder of everything that is ours and not data, hidden from loaders by its underscore.
-pub(super) const LEDGER_FOLDER: &str = "_ledger";
+const LEDGER_FOLDER: &str = "_ledger";
 const STAGING_FOLDER: &str = "_ledger/staging";
-
-/// A file operation that failed: what was being done, to which path, and why.
-#[derive(Debug, thiserror::Error)]
-#[error("could not {action} `{}`: {source}", path.display())]
-pub struct StoreError {
-    action: &'static str,
-    path: PathBuf,
-    #[source]
-    source: io::Error,
-}
-
-impl StoreError {
-    pub(super) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self { action, path: path.to_owned(), source }
-    }
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        Self::caused_by(Code::OutputFailed, error)
-    }
-}
+/// Folders below folders that are listed; ours are three deep. Links that lead in circles end here.
+const MAX_DEPTH: usize = 8;
 
 /// An output folder; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(super) struct Local {
     root: Arc<PathBuf>,
     staged: Arc<AtomicU64>,
     /// There was no such folder before.
     is_new: bool,
 }
 
-impl Store {
-    /// The output folder at `root`, made if it is missing, proved writable by writing.
-    pub fn open(root: &Path) -> Result<Self, StoreError> {
+fn failed<'p>(action: &'static str, path: &'p Path) -> impl Fn(io::Error) -> StoreError + use<'p> {
+    move |source| StoreError::Disk { action, place: path.display().to_string(), source }
+}
+
+impl Local {
+    /// The folder at `root`, made if it is missing, proved writable by writing.
+    pub(super) fn open(root: &Path) -> Result<Self, StoreError> {
         let is_new = !root.exists();
         let store = Self { root: Arc::new(root.to_owned()), staged: Arc::default(), is_new };
-        create_folder(&store.path(STAGING_FOLDER))?;
-        drop(store.stage()?);
+        create_folder(&store.root.join(STAGING_FOLDER))?;
+        drop(store.stage(&Bytes::new())?);
         Ok(store)
     }
 
-    /// The output folder at `root` as it is, for reading only: nothing is made.
-    pub fn read_only(root: &Path) -> Self {
+    /// The folder at `root` as it is, for reading only: nothing is made.
+    pub(super) fn read_only(root: &Path) -> Self {
         Self { root: Arc::new(root.to_owned()), staged: Arc::default(), is_new: false }
     }
 
-    /// Nothing came of it: removes the folder if it was made for this run and holds nothing but an empty ledger. Only the
-    /// holder of the run lock may call this.
-    pub fn abandon(&self) {
+    /// Whether there is such a folder.
+    pub(super) fn exists(&self) -> bool {
+        self.root.is_dir()
+    }
+
+    /// Nothing came of it: removes the folders if they were made for this run and nothing is in them but the lock. What
+    /// another run has written meanwhile keeps its folder, and so everything above it.
+    pub(super) fn abandon(&self) {
         if self.is_new {
-            // What cannot be removed is an empty folder, and does no harm.
-            let _ = fs::remove_dir_all(self.path(LEDGER_FOLDER));
+            // What cannot be removed is not empty, or does no harm.
+            let _ = fs::remove_dir(self.root.join(STAGING_FOLDER));
+            let ledger = self.root.join(LEDGER_FOLDER);
+            let others =
+                fs::read_dir(&ledger).into_iter().flatten().flatten().any(|entry| entry.path() != self.lock_path());
+            if !others {
+                let _ = fs::remove_file(self.lock_path());
+            }
+            let _ = fs::remove_dir(ledger);
             let _ = fs::remove_dir(&*self.root);
         }
     }
 
     /// The folder itself.
-    pub fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The absolute path of `relative`.
-    pub fn path(&self, relative: &str) -> PathBuf {
-        self.root.join(relative)
+    /// Where a file lies.
+    pub(super) fn path(&self, key: &Key) -> PathBuf {
+        self.root.join(key.as_str())
     }
 
-    /// A new file that nobody lists; it goes away unless it is published.
-    pub fn stage(&self) -> Result<Staged, StoreError> {
+    /// The file that the kernel's lock is on.
+    pub(super) fn lock_path(&self) -> PathBuf {
+        self.root.join(LEDGER_FOLDER).join("lock")
+    }
+
+    /// Writes and flushes a file that nobody lists; it goes away unless it is published.
+    pub(super) fn stage(&self, content: &Bytes) -> Result<StagedFile, StoreError> {
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
-        let path = self.path(STAGING_FOLDER).join(format!("{}-{number}", std::process::id()));
+        let path = self.root.join(STAGING_FOLDER).join(format!("{}-{number}", std::process::id()));
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
-        let file = file.map_err(|error| StoreError::new("create", &path, error))?;
-        Ok(Staged { path, file: Some(BufWriter::new(file)), digest: Sha256::new(), bytes: 0 })
+        let mut file = file.map_err(failed("create", &path))?;
+        let staged = StagedFile { path };
+        file.write_all(content).and_then(|()| file.sync_all()).map_err(failed("write", &staged.path))?;
+        Ok(staged)
     }
 
-    /// Makes `staged` the live file at `relative`, durably and in one step.
-    pub fn publish(&self, mut staged: Staged, relative: &str) -> Result<(), StoreError> {
-        staged.close()?;
-        let target = self.path(relative);
+    /// Puts a staged file in place of whatever is there, durably and in one step.
+    pub(super) fn publish(&self, mut staged: StagedFile, key: &Key) -> Result<(), StoreError> {
+        let target = self.path(key);
         let folder = target.parent().unwrap_or(&self.root);
         create_folder(folder)?;
-        fs::rename(&staged.path, &target).map_err(|error| StoreError::new("replace", &target, error))?;
+        fs::rename(&staged.path, &target).map_err(failed("replace", &target))?;
         staged.path = PathBuf::new();
         sync_folder(folder)
     }
 
-    /// Replaces the small file at `relative`, durably and in one step.
-    pub fn put(&self, relative: &str, content: &[u8]) -> Result<(), StoreError> {
-        let mut staged = self.stage()?;
-        staged.write_all(content).map_err(|error| StoreError::new("write", &self.path(relative), error))?;
-        self.publish(staged, relative)
+    /// Replaces a file, durably and in one step.
+    pub(super) fn put(&self, key: &Key, content: &Bytes) -> Result<(), StoreError> {
+        let staged = self.stage(content)?;
+        self.publish(staged, key)
     }
 
-    /// The content of the file at `relative`, or `None` if there is none.
-    pub fn get(&self, relative: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let path = self.path(relative);
-        missing_is_none(fs::read(&path)).map_err(|error| StoreError::new("read", &path, error))
+    /// The content of a file, or `None` if there is none.
+    pub(super) fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
+        let path = self.path(key);
+        let read = missing_is_none(fs::read(&path)).map_err(failed("read", &path))?;
+        Ok(read.map(Bytes::from))
     }
 
-    /// The size in bytes of the file at `relative`, or `None` if there is none.
-    pub fn size(&self, relative: &str) -> Result<Option<u64>, StoreError> {
-        let path = self.path(relative);
-        let metadata =
-            missing_is_none(fs::metadata(&path)).map_err(|error| StoreError::new("look at", &path, error))?;
-        Ok(metadata.map(|metadata| metadata.len()))
+    /// Every file below a folder, sorted by name; none if there is no such folder.
+    pub(super) fn list(&self, folder: &str) -> Result<Vec<Entry>, StoreError> {
+        let mut found = Vec::new();
+        self.list_into(&self.root.join(folder), MAX_DEPTH, &mut found)?;
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(found)
     }
 
-    /// SHA-256 of the file at `relative` in hexadecimal, or `None` if there is none.
-    pub fn checksum(&self, relative: &str) -> Result<Option<String>, StoreError> {
-        let path = self.path(relative);
-        let failed = |error| StoreError::new("read", &path, error);
-        let Some(mut file) = missing_is_none(File::open(&path)).map_err(failed)? else { return Ok(None) };
-        let mut digest = DigestWriter(Sha256::new());
-        match io::copy(&mut file, &mut digest) {
-            // Somebody's folder stands where the file should be.
-            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(None),
-            Err(error) => Err(failed(error)),
-            Ok(_) => Ok(Some(hexadecimal(digest.0))),
+    fn list_into(&self, folder: &Path, depth: usize, found: &mut Vec<Entry>) -> Result<(), StoreError> {
+        let Some(entries) = missing_is_none(fs::read_dir(folder)).map_err(failed("list", folder))? else {
+            return Ok(());
+        };
+        for entry in entries {
+            let path = entry.map_err(failed("list", folder))?.path();
+            // Gone since it was listed, or a link that leads nowhere.
+            let Some(metadata) = missing_is_none(fs::metadata(&path)).map_err(failed("look at", &path))? else {
+                continue;
+            };
+            if metadata.is_dir() && depth > 0 {
+                self.list_into(&path, depth - 1, found)?;
+                continue;
+            }
+            let relative = path.strip_prefix(&*self.root).ok().and_then(Path::to_str);
+            // A name that is not Unicode is nothing that this program wrote.
+            let key = relative.and_then(|relative| Key::new(relative.replace(std::path::MAIN_SEPARATOR, "/")).ok());
+            found.extend(key.map(|key| Entry { key, size: metadata.len() }));
         }
+        Ok(())
     }
 
-    /// Names in the folder `relative`, sorted; none if it does not exist.
-    pub fn list(&self, relative: &str) -> Result<Vec<String>, StoreError> {
-        let path = self.path(relative);
-        let failed = |error| StoreError::new("list", &path, error);
-        let Some(entries) = missing_is_none(fs::read_dir(&path)).map_err(failed)? else { return Ok(Vec::new()) };
+    /// Names of the folders directly below the root, sorted.
+    pub(super) fn folders(&self) -> Result<Vec<String>, StoreError> {
+        let failed = failed("list", &self.root);
+        let Some(entries) = missing_is_none(fs::read_dir(&*self.root)).map_err(&failed)? else { return Ok(Vec::new()) };
         let mut names = Vec::new();
         for entry in entries {
-            names.extend(entry.map_err(failed)?.file_name().into_string());
+            let entry = entry.map_err(&failed)?;
+            if entry.path().is_dir() {
+                names.extend(entry.file_name().into_string());
+            }
         }
         names.sort();
         Ok(names)
     }
 
-    /// Removes the file at `relative` and, if that leaves it empty, its folder.
-    pub fn remove(&self, relative: &str) -> Result<(), StoreError> {
-        let path = self.path(relative);
-        missing_is_none(fs::remove_file(&path)).map_err(|error| StoreError::new("remove", &path, error))?;
+    /// Removes a file and, if that leaves it empty, its folder.
+    pub(super) fn remove(&self, key: &Key) -> Result<(), StoreError> {
+        let path = self.path(key);
+        missing_is_none(fs::remove_file(&path)).map_err(failed("remove", &path))?;
         let Some(folder) = path.parent() else { return Ok(()) };
         // Not empty is the normal case for ledger files; a partition's folder goes with its only file.
         if fs::remove_dir(folder).is_err() {
-            return sync_folder(folder);
+            return if folder.is_dir() { sync_folder(folder) } else { Ok(()) };
         }
         folder.parent().map_or(Ok(()), sync_folder)
     }
 
     /// Removes what killed runs left in the staging folder. Only the holder of the run lock may call this.
-    pub fn sweep(&self) -> Result<usize, StoreError> {
+    pub(super) fn sweep(&self) -> Result<usize, StoreError> {
         let leftovers = self.list(STAGING_FOLDER)?;
-        for name in &leftovers {
-            let path = self.path(STAGING_FOLDER).join(name);
-            missing_is_none(fs::remove_file(&path)).map_err(|error| StoreError::new("remove", &path, error))?;
+        for Entry { key, .. } in &leftovers {
+            let path = self.path(key);
+            missing_is_none(fs::remove_file(&path)).map_err(failed("remove", &path))?;
         }
         Ok(leftovers.len())
     }
 }
 
-/// A file being written; counts and hashes what passes.
+/// A whole and flushed file that nobody lists.
 #[derive(Debug)]
-pub struct Staged {
+pub(super) struct StagedFile {
     path: PathBuf,
-    file: Option<BufWriter<File>>,
-    digest: Sha256,
-    bytes: u64,
 }
 
-impl Staged {
-    /// Bytes written so far.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// SHA-256 of what was written so far, in hexadecimal.
-    pub fn checksum(&self) -> String {
-        hexadecimal(self.digest.clone())
-    }
-
-    /// Flushes to the disk and closes; the file stays staged.
-    pub fn close(&mut self) -> Result<(), StoreError> {
-        let Some(writer) = self.file.take() else { return Ok(()) };
-        let failed = |error| StoreError::new("write", &self.path, error);
-        let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.sync_all().map_err(failed)
-    }
-}
-
-impl Write for Staged {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(file) = &mut self.file else { return Err(io::Error::other("the staged file is closed")) };
-        // Whoever writes through this knows no path.
-        let failed = |error: io::Error| io::Error::new(error.kind(), StoreError::new("write", &self.path, error));
-        let written = file.write(bytes).map_err(failed)?;
-        self.digest.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), BufWriter::flush)
-    }
-}
-
-impl Drop for Staged {
+impl Drop for StagedFile {
     fn drop(&mut self) {
         if !self.path.as_os_str().is_empty() {
             // Not published: what cannot be removed now is swept by the next run.
@@ -229,32 +203,18 @@ impl Drop for Staged {
     }
 }
 
-struct DigestWriter(Sha256);
-
-impl Write for DigestWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The digest as lower-case hexadecimal text.
-pub fn hexadecimal(digest: Sha256) -> String {
-    digest.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 fn missing_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        // A file where a folder should be: nothing can be below it.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        // A file where a folder should be, or a folder where a file should be: what was looked for is not there.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -271,7 +231,7 @@ fn create_folder(folder: &Path) -> Result<(), StoreError> {
     match fs::create_dir(folder) {
         Ok(()) => parent.map_or(Ok(()), sync_folder),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        Err(error) => Err(StoreError::new("create the folder", folder, error)),
+        Err(error) => Err(failed("create the folder", folder)(error)),
     }
 }
 
@@ -281,63 +241,7 @@ fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     match synced {
         // Some mounted file systems cannot flush folders; their renames are as durable as they get.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-        Err(error) => Err(StoreError::new("flush the folder", folder, error)),
+        Err(error) => Err(failed("flush the folder", folder)(error)),
         Ok(()) => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().expect("a scratch folder");
-        let store = Store::open(&folder.path().join("deep/output")).expect("an output folder");
-        (folder, store)
-    }
-
-    #[test]
-    fn a_file_is_old_or_new_but_never_in_between() {
-        let (_folder, store) = store();
-        store.put("t/dt=2026-01-01/data.parquet", b"old").expect("published");
-        let mut staged = store.stage().expect("staged");
-        staged.write_all(b"new").expect("written");
-        assert_eq!(store.get("t/dt=2026-01-01/data.parquet").expect("read"), Some(b"old".to_vec()));
-        store.publish(staged, "t/dt=2026-01-01/data.parquet").expect("published");
-        assert_eq!(store.get("t/dt=2026-01-01/data.parquet").expect("read"), Some(b"new".to_vec()));
-    }
-
-    #[test]
-    fn a_staged_file_that_is_not_published_goes_away() {
-        let (_folder, store) = store();
-        drop(store.stage().expect("staged"));
-        assert_eq!(store.list(STAGING_FOLDER).expect("listed"), Vec::<String>::new());
-    }
-
-    #[test]
-    fn leftovers_of_a_killed_run_are_swept() {
-        let (_folder, store) = store();
-        std::mem::forget(store.stage().expect("staged"));
-        assert_eq!(store.sweep().expect("swept"), 1);
-        assert_eq!(store.list(STAGING_FOLDER).expect("listed"), Vec::<String>::new());
-    }
-
-    #[test]
-    fn the_checksum_while_writing_is_that_of_the_file() {
-        let (_folder, store) = store();
-        let mut staged = store.stage().expect("staged");
-        staged.write_all(b"content").expect("written");
-        let (checksum, bytes) = (staged.checksum(), staged.bytes());
-        store.publish(staged, "a/b").expect("published");
-        assert_eq!(store.checksum("a/b").expect("read"), Some(checksum));
-        assert_eq!(store.size("a/b").expect("read"), Some(bytes));
-    }
-
-    #[test]
-    fn removing_the_only_file_removes_its_folder() {
-        let (_folder, store) = store();
-        store.put("t/dt=2026-01-01/data.parquet", b"x").expect("published");
-        store.remove("t/dt=2026-01-01/data.parquet").expect("removed");
-        assert_eq!(store.list("t").expect("listed"), Vec::<String>::new());
     }
 }

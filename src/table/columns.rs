@@ -20,7 +20,8 @@ use super::texts::Texts;
 use crate::catalog::ColumnType;
 
 /// Arrow's type of a NUMERIC column.
-const NUMERIC: DataType = DataType::Decimal128(38, 9);
+/// The Arrow type of NUMERIC.
+pub(super) const NUMERIC: DataType = DataType::Decimal128(38, 9);
 
 /// One value, already of its column's type.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,12 +3,13 @@
 //! It judges no file and compares it with nothing; the ledger does.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 
 use arrow::array::{Array, ArrayRef, Decimal128Array, Int64Array};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
+use parquet::file::reader::ChunkReader;
 
+use super::columns::NUMERIC;
 use super::numeric::{SCALE, format_numeric};
 
 /// Footer key: the table.
@@ -59,13 +60,16 @@ pub struct Footer {
 
 impl Footer {
     /// Reads the footer only.
-    pub fn read(file: File) -> Result<Self, ReadError> {
+    pub fn read(file: impl ChunkReader + 'static) -> Result<Self, ReadError> {
         Ok(Self::of(&ParquetRecordBatchReaderBuilder::try_new(file)?))
     }
 
     /// Reads every value of every column, which proves that it can be, and adds up the columns named that the file has:
     /// exact decimal texts, without those that are neither INTEGER nor NUMERIC or do not fit 128 bits.
-    pub fn read_all(file: File, additive: &[&str]) -> Result<(Self, BTreeMap<String, String>), ReadError> {
+    pub fn read_all(
+        file: impl ChunkReader + 'static,
+        additive: &[&str],
+    ) -> Result<(Self, BTreeMap<String, String>), ReadError> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
         let footer = Self::of(&builder);
         let schema = builder.schema();
@@ -85,7 +89,7 @@ impl Footer {
         Ok((footer, known.collect()))
     }
 
-    fn of(builder: &ParquetRecordBatchReaderBuilder<File>) -> Self {
+    fn of<R: ChunkReader + 'static>(builder: &ParquetRecordBatchReaderBuilder<R>) -> Self {
         let file = builder.metadata().file_metadata();
         let entries = file.key_value_metadata().into_iter().flatten();
         let metadata = entries.filter_map(|entry| Some((entry.key.clone(), entry.value.clone()?))).collect();
@@ -100,7 +104,7 @@ impl Footer {
 
 fn is_summed(data_type: &arrow::datatypes::DataType) -> bool {
     use arrow::datatypes::DataType;
-    matches!(data_type, DataType::Int64 | DataType::Decimal128(_, 9))
+    *data_type == DataType::Int64 || *data_type == NUMERIC
 }
 
 /// The sum of a column in billionths, nulls left out; `None` beyond 128 bits.

@@ -3,7 +3,6 @@
 //! Only files of exactly the columns at hand are read; it does not guess what a missing column should be.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
@@ -11,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 use chrono::NaiveDate;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::ChunkReader;
 
 use super::columns::{Rows, Value};
 use super::decode::{ADVERTISER_ID, PULLED_AT, ReportLayout};
@@ -41,7 +41,7 @@ impl OldRows {
 }
 
 /// The advertisers that have rows in a file; none where it has no such column.
-pub fn advertisers(file: File) -> Result<BTreeSet<String>, ReadError> {
+pub fn advertisers(file: impl ChunkReader + 'static) -> Result<BTreeSet<String>, ReadError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
     let only = ProjectionMask::columns(builder.parquet_schema(), [ADVERTISER_ID]);
     let mut found = BTreeSet::new();
@@ -59,7 +59,7 @@ pub fn advertisers_of(batch: &RecordBatch) -> BTreeSet<String> {
 
 /// The rows of these advertisers; `None` if the file has other columns than `layout`.
 pub fn rows_of(
-    file: File,
+    file: impl ChunkReader + 'static,
     layout: &ReportLayout,
     advertisers: &BTreeSet<String>,
 ) -> Result<Option<OldRows>, ReadError> {

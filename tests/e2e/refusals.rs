@@ -248,12 +248,38 @@ fn a_host_without_encryption_is_refused_before_any_secret_is_sent() {
 }
 
 #[test]
-fn an_object_store_is_refused_with_what_to_do_instead() {
+fn an_object_store_that_cannot_be_reached_is_named_with_the_reason_before_criteo_is_called() {
     let account = Account::open(small());
-    for (url, tool) in [("gs://bucket/x", "gcloud"), ("s3://bucket/x", "aws"), ("az://container/x", "azcopy")] {
-        let program = account.program(&format!("{REPORTS} --format json --output {url}"));
-        let document = account.run_program(&program).expect(2);
-        assert_says(&document, &[url, tool]);
+    for (url, variables) in [
+        ("gs://bucket/x", &[("STORAGE_EMULATOR_HOST", "127.0.0.1:9")][..]),
+        (
+            "s3://bucket/x",
+            &[
+                ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+                ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
+                ("AWS_SECRET_ACCESS_KEY", "the-secret-of-s3"),
+                ("AWS_REGION", "us-east-1"),
+            ],
+        ),
+        (
+            "az://container/x",
+            &[
+                ("AZURE_STORAGE_ACCOUNT_NAME", "account"),
+                ("AZURE_STORAGE_ACCOUNT_KEY", "dGhlLXNlY3JldC1vZi1henVyZQ=="),
+                ("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:9"),
+            ],
+        ),
+    ] {
+        let mut program = account.program(&format!("{REPORTS} --format json --output {url}"));
+        for (name, value) in variables {
+            program = program.env(name, value);
+        }
+        let ended = account.run_program(&program);
+        let document = ended.expect(6);
+        assert_says(&document, &[url, "127.0.0.1:9"]);
+        for (_, value) in variables.iter().filter(|(name, _)| name.contains("KEY") && !name.ends_with("_ID")) {
+            assert!(!ended.everything().contains(value), "{url}");
+        }
     }
     assert_eq!(account.sandbox.calls(), []);
 }

@@ -11,7 +11,6 @@ import time
 import boto3
 import pytest
 from azure.storage.blob import ContainerClient
-from conftest import unproven
 from criteo import TABLES, Work
 from values import Output
 
@@ -96,7 +95,6 @@ class Folder:
 
 @pytest.fixture(params=("s3", "azure", "file"))
 def store(request, tmp_path, unique):
-    unproven("outputs in object stores")
     if request.param == "file":
         return Folder(tmp_path / "by url")
     return {"s3": S3, "azure": Azure}[request.param](request.getfixturevalue(request.param), unique)

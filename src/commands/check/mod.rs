@@ -47,7 +47,7 @@ async fn examine(mut session: Session, run_id: &str) -> CheckDocument {
     let tables = configuration(&mut session, &mut findings);
     let Session { settings, clock, .. } = session;
     findings.push(api_version(&clock));
-    findings.extend(place::check(&settings, &clock, run_id));
+    findings.extend(place::check(&settings, &clock, run_id).await);
     let deadline = Deadline::after(&clock, Duration::from_secs(MAX_MINUTES * 60));
     let connection = match Connection::open_with(&settings, &clock, deadline, Patience::Interactive) {
         Ok(connection) => {

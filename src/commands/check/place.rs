@@ -3,46 +3,41 @@
 
 use super::finding::{Finding, OUTPUT};
 use crate::clock::Clock;
-use crate::ledger::Ledger;
 use crate::notice::{Code, Notice};
-use crate::pull::{local_root, refuse_mixture};
+use crate::output::read;
+use crate::pull::refuse_mixture;
 use crate::settings::Settings;
-use crate::store::{LockError, RunLock, Store};
+use crate::store::{LockError, Store, StoreError};
 
-/// Writes, reads the ledger, and looks at the lock.
-pub(super) fn check(settings: &Settings, clock: &Clock, run_id: &str) -> Vec<Finding> {
-    let root = match local_root(&settings.output) {
-        Ok(root) => root,
-        Err(error) => return Finding::of_error(OUTPUT, &error),
-    };
-    let failed = |error: &(dyn std::error::Error + 'static), remedy: &str| {
-        vec![Finding::problem(OUTPUT, Notice::of_error(Code::OutputFailed, error).remedy(remedy))]
-    };
-    let writable = "let this user write there, or name another folder with `output` (or `--output`, `CRITEO_OUTPUT`)";
-    let store = match Store::open(root) {
+/// Writes, reads the ledger, and looks at the lock. In a bucket the lock is what is written, and it goes away again.
+pub(super) async fn check(settings: &Settings, clock: &Clock, run_id: &str) -> Vec<Finding> {
+    let failed = |notice: Notice, remedy: &str| vec![Finding::problem(OUTPUT, notice.remedy(remedy))];
+    let writable = "let this user write there, or name another place with `output` (or `--output`, `CRITEO_OUTPUT`)";
+    let unusable =
+        |error: StoreError| failed(Notice::of_error(error.code(), &error), error.remedy().unwrap_or(writable));
+    let store = match Store::open(&settings.output).await {
         Ok(store) => store,
-        Err(error) => return failed(&error, writable),
+        Err(error) => return unusable(error),
     };
-    let mut findings = vec![Finding::ok(OUTPUT, format!("`{}` is writable", root.display()))];
-    match Ledger::read(&store) {
-        Ok(ledger) => {
-            if let Err(error) = refuse_mixture(settings, &ledger) {
-                findings = Finding::of_error(OUTPUT, &error);
-            }
-        }
-        Err(error) => {
-            let remedy = "restore `_ledger` from a backup, or install the criteo-source that wrote it";
-            findings = failed(&error, remedy);
-        }
-    }
-    // Bound to a name, the lock would be held until the end of this function; a run may start any moment.
-    match RunLock::acquire(&store, run_id, "check", clock.now()).map(drop) {
-        Ok(()) => {}
+    let mut findings = Vec::new();
+    // A run may start any moment: the lock is let go at once.
+    match store.lock(run_id, "check", clock.now()).await {
+        Ok(lock) => lock.release().await,
         Err(error @ LockError::Held { .. }) => {
             let remedy = "a run that starts now ends with exit code 7: wait for that one";
             findings.push(Finding::warning(OUTPUT, Notice::of_error(Code::Locked, &error).remedy(remedy)));
         }
-        Err(error @ LockError::Store(_)) => findings.extend(failed(&error, writable)),
+        Err(LockError::Store(error)) => return unusable(error),
+    }
+    match read(&store).await {
+        Ok((ledger, ..)) => match refuse_mixture(settings, &ledger) {
+            Ok(()) => findings.insert(0, Finding::ok(OUTPUT, format!("`{}` is writable", store.name()))),
+            Err(error) => findings.extend(Finding::of_error(OUTPUT, &error)),
+        },
+        Err(error) => {
+            let remedy = "restore `_ledger` from a backup, or install the criteo-source that wrote it";
+            findings.extend(failed(error.notice(), remedy));
+        }
     }
     findings
 }

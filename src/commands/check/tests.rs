@@ -14,8 +14,9 @@ use crate::progress::Progress;
 use crate::pull::summary::Summary;
 use crate::pull::{Launch, Scope};
 use crate::sandbox::{ANALYTICS_READ, CAMPAIGN_READ, CREATIVE_READ, Sandbox, SandboxOptions};
+use crate::settings::OutputLocation;
 use crate::settings::{ConfigurationFile, Environment, Overrides, environment};
-use crate::store::{RunLock, Store};
+use crate::store::Store;
 
 /// A sandbox, an output folder, and how to check with them.
 struct Bench {
@@ -270,29 +271,30 @@ async fn a_refused_metric_alone_is_exit_2_and_a_silent_api_exit_5() {
 }
 
 #[tokio::test]
-async fn an_output_that_cannot_be_written_is_exit_6_and_an_object_store_exit_2() {
+async fn an_output_that_cannot_be_written_is_exit_6_and_a_bucket_without_an_account_exit_2() {
     let mut bench = Bench::new(|_| {}).await;
     let file = bench.folder.path().join("file");
     std::fs::write(&file, "in the way").expect("a file");
     bench.flags.output = Some(file.join("data").display().to_string());
     let (document, code) = bench.check().await;
     assert_eq!((code, named(&document, Verdict::Problem)), (6, vec!["output"]), "{}", render(&document));
-    bench.flags.output = Some("gs://bucket/prefix".to_owned());
+    // No account is named.
+    bench.flags.output = Some("az://container/prefix".to_owned());
     let (document, code) = bench.check().await;
     assert_eq!((code, named(&document, Verdict::Problem)), (2, vec!["output"]), "{}", render(&document));
-    assert!(remedy(&document).contains("gcloud storage rsync"));
+    assert_eq!(codes(&document.errors), ["bucket_not_configured"]);
 }
 
 #[tokio::test]
 async fn a_run_that_holds_the_lock_is_a_warning_and_checking_leaves_the_lock_free() {
     let bench = Bench::new(|_| {}).await;
-    let store = Store::open(&bench.folder.path().join("data")).expect("an output folder");
-    let lock = RunLock::acquire(&store, "other", "pull", bench.now).expect("free");
+    let store = Store::open(&OutputLocation::Local(bench.folder.path().join("data"))).await.expect("an output folder");
+    let lock = store.lock("other", "pull", bench.now).await.expect("free");
     let (document, code) = bench.check().await;
     assert_eq!((code, codes(&document.warnings)), (0, vec!["locked"]), "{}", render(&document));
     drop(lock);
     assert_eq!(bench.check().await.1, 0);
-    RunLock::acquire(&store, "other", "pull", bench.now).expect("free again");
+    store.lock("other", "pull", bench.now).await.expect("free again");
 }
 
 #[tokio::test]

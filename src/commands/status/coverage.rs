@@ -143,7 +143,7 @@ impl Coverage {
 
 fn cover(settings: &Settings, name: &str, table: Option<&Table>, is_pulled: bool, ledger: &Ledger) -> TableCoverage {
     let is_snapshot = table.is_some_and(|table| !table.is_report());
-    let live = ledger.partitions(name).filter(|record| ledger.is_live(record).unwrap_or(false));
+    let live = ledger.partitions(name).filter(|record| ledger.is_live(record));
     let records: Vec<PartitionRecord> = live.cloned().collect();
     let mut days = BTreeMap::new();
     if !is_snapshot {
@@ -182,21 +182,16 @@ mod tests {
     use crate::commands::status::document::tests::record;
     use crate::ledger::Ledger;
     use crate::settings::{Environment, Overrides};
-    use crate::store::Store;
 
     const REPORT: &str = "ad_statistics_daily";
 
-    /// An output in which these days of the report lie, pulled while they were final.
-    fn output(days: &[&str]) -> (tempfile::TempDir, Ledger) {
-        let folder = tempfile::tempdir().expect("a scratch folder");
-        let store = Store::open(folder.path()).expect("an output folder");
-        let mut ledger = Ledger::open(&store).expect("an empty ledger");
-        for day in days {
-            let mut staged = store.stage().expect("staged");
-            std::io::Write::write_all(&mut staged, b"x").expect("written");
-            ledger.publish(vec![(staged, record(REPORT, day, |_| {}))]).expect("published");
-        }
-        (folder, ledger)
+    /// A ledger in which these days of the report are, pulled while they were final.
+    fn ledger_of(days: &[&str]) -> Ledger {
+        let records: Vec<PartitionRecord> = days.iter().map(|day| record(REPORT, day, |_| {})).collect();
+        let files = records.iter().map(|record| (record.date, record.bytes)).collect();
+        let mut ledger = Ledger::of_records(records, BTreeMap::new());
+        ledger.observe(REPORT, files);
+        ledger
     }
 
     /// Of the report, for a start on 2026-10-18 and a look-back of 30 days that ends on 2026-11-21.
@@ -222,12 +217,13 @@ mod tests {
 
     #[test]
     fn missing_are_the_days_without_a_file_from_the_start_or_the_first_record_to_yesterday() {
-        let (_folder, ledger) = output(&[]);
+        let ledger = ledger_of(&[]);
         assert_eq!(in_words(&covered(&ledger).missing()), ["2026-10-18 to 2026-11-21"]);
-        let (folder, ledger) = output(&["2026-10-10", "2026-10-20", "2026-11-21"]);
+        let mut ledger = ledger_of(&["2026-10-10", "2026-10-20", "2026-11-21"]);
         let gaps = ["2026-10-11 to 2026-10-19", "2026-10-21 to 2026-11-20"];
         assert_eq!(in_words(&covered(&ledger).missing()), gaps);
-        std::fs::remove_file(folder.path().join("ad_statistics_daily/dt=2026-10-20/data.parquet")).expect("removed");
+        let files = ["2026-10-10", "2026-11-21"].map(|day| (day.parse().expect("a date"), 1));
+        ledger.observe(REPORT, files.into());
         let covered = covered(&ledger);
         assert_eq!(in_words(&covered.missing()), ["2026-10-11 to 2026-11-20"]);
         assert_eq!((covered.count(DayState::Final), covered.rows()), (2, 2));
@@ -235,7 +231,7 @@ mod tests {
 
     #[test]
     fn due_is_what_a_pull_fetches() {
-        let (_folder, ledger) = output(&["2026-10-10", "2026-10-20"]);
+        let ledger = ledger_of(&["2026-10-10", "2026-10-20"]);
         assert_eq!(in_words(&covered(&ledger).due), ["2026-10-18 to 2026-10-19", "2026-10-21 to 2026-11-21"]);
     }
 }

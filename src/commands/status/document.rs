@@ -11,8 +11,9 @@ use super::health::reconciliation;
 use super::history::{Change, Selection};
 use crate::cli::StatusArguments;
 use crate::document::Document;
-use crate::ledger::{Difference, PartitionRecord, Rebuilt, Reconciliation, RunRecord, Verification};
+use crate::ledger::{Difference, PartitionRecord, Reconciliation, RunRecord};
 use crate::notice::{Code, Notice};
+use crate::recover::{Rebuilt, Verification};
 
 /// Runs in the document.
 const MAX_RUNS: usize = 50;
@@ -195,6 +196,8 @@ pub(super) mod tests {
             currency: None,
             timezone: None,
             confirmed_at: None,
+            confirmed_by: None,
+            rows_sha256: None,
             without_advertisers: Vec::new(),
             reconciliation: None,
             differences: Vec::new(),

@@ -16,11 +16,13 @@ use crate::catalog::Table;
 use crate::cli::{Format, GlobalOptions, StatusArguments};
 use crate::dates::today;
 use crate::error::{Code, Error};
-use crate::ledger::{Ledger, Rebuild, Rebuilt, Tables, Verification, verify};
+use crate::ledger::Ledger;
 use crate::notice::Notice;
-use crate::pull::{adopt_start, local_root};
-use crate::settings::{OutputLocation, Settings};
-use crate::store::{RunLock, Store};
+use crate::output::{Inventory, read};
+use crate::pull::adopt_start;
+use crate::recover::{Rebuild, Rebuilt, Tables, Verification, verify};
+use crate::settings::Settings;
+use crate::store::Store;
 
 use super::session::Session;
 use super::terminal::Terminal;
@@ -47,11 +49,11 @@ struct Status {
 }
 
 /// Shows the output's state; rebuilds or verifies it first if asked to.
-pub fn run(arguments: &StatusArguments, global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
+pub async fn run(arguments: &StatusArguments, global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
     let mut session = Session::load(global)?;
     let tables = session.all_tables()?;
     check_table(arguments, &tables)?;
-    let status = look(arguments, session, tables, run_id)?;
+    let status = look(arguments, session, tables, run_id).await?;
     if let Some(path) = &arguments.html {
         html::write(&status, path)?;
     }
@@ -64,9 +66,14 @@ pub fn run(arguments: &StatusArguments, global: &GlobalOptions, run_id: &str) ->
     Ok(ended)
 }
 
-fn look(arguments: &StatusArguments, session: Session, tables: Vec<Table>, run_id: &str) -> Result<Status, Error> {
+async fn look(
+    arguments: &StatusArguments,
+    session: Session,
+    tables: Vec<Table>,
+    run_id: &str,
+) -> Result<Status, Error> {
     let Session { mut settings, mut warnings, clock } = session;
-    let store = Store::read_only(local_root(&settings.output)?);
+    let store = Store::read_only(&settings.output)?;
     let rebuilt = if arguments.rebuild {
         let rebuild = Rebuild {
             store: &store,
@@ -77,23 +84,25 @@ fn look(arguments: &StatusArguments, session: Session, tables: Vec<Table>, run_i
             timezone: settings.timezone,
             lookback_days: settings.lookback_days,
         };
-        Some(rebuild_locked(&rebuild, &settings.output)?)
+        Some(rebuild_locked(&rebuild, &settings).await?)
     } else {
         None
     };
-    let ledger = Ledger::read(&store)?;
+    let (ledger, files, inventory) = read(&store).await?;
     adopt_start(&mut settings, &ledger);
     let is_wanted = |name: &str| is_selected(&settings, name);
     let is_snapshot = |name: &str| tables.iter().any(|table| table.name == name && !table.is_report());
     let verification = if arguments.verify {
         let tables = Tables { wanted: &is_wanted, is_snapshot: &is_snapshot };
-        Some(verify(&store, &ledger, tables)?)
+        Some(verify(&store, tables).await?)
     } else {
         None
     };
-    let mut faults = no_output(&settings);
-    let damaged = ledger.damaged_files()?;
-    let damaged = damaged.into_iter().map(|file| Notice::new(Code::LedgerDamaged, format!("`{file}` is damaged")));
+    let mut faults = no_output(&settings, &store);
+    let is_begun = files.is_begun().unwrap_or(true);
+    let has_data = inventory.count() > 0 || (!is_begun && Inventory::of_all(&store).await?.count() > 0);
+    let damaged = files.damaged(has_data).into_iter();
+    let damaged = damaged.map(|file| Notice::new(Code::LedgerDamaged, format!("`{file}` is damaged")));
     let damaged: Vec<Notice> = damaged.collect();
     faults.extend(
         damaged.iter().map(|notice| format!("{}: {}", notice.message, notice.remedy.as_deref().unwrap_or_default())),
@@ -139,8 +148,8 @@ fn look(arguments: &StatusArguments, session: Session, tables: Vec<Table>, run_i
 }
 
 /// An output that does not exist is most often a mistyped one.
-fn no_output(settings: &Settings) -> Vec<String> {
-    let is_there = local_root(&settings.output).is_ok_and(std::path::Path::is_dir);
+fn no_output(settings: &Settings, store: &Store) -> Vec<String> {
+    let is_there = store.exists();
     let message = || {
         format!(
             "there is no output at {}: either nothing was pulled into it yet, or `--output` (or `output` in the \
@@ -166,14 +175,19 @@ fn is_selected(settings: &Settings, name: &str) -> bool {
     settings.selected_tables.is_empty() || settings.selected_tables.iter().any(|selected| selected == name)
 }
 
-fn rebuild_locked(rebuild: &Rebuild<'_>, output: &OutputLocation) -> Result<Rebuilt, Error> {
-    let root = rebuild.store.root();
-    if !root.is_dir() {
+async fn rebuild_locked(rebuild: &Rebuild<'_>, settings: &Settings) -> Result<Rebuilt, Error> {
+    let output = &settings.output;
+    if !rebuild.store.exists() {
         return Err(Error::new(Code::NoOutput, format!("there is no output `{output}` to rebuild from")));
     }
-    let store = Store::open(root).map_err(|error| Error::output("could not write to the output", error))?;
-    let _lock = RunLock::acquire(&store, rebuild.run_id, "status --rebuild", rebuild.now)?;
-    store.sweep().map_err(|error| Error::output("could not clear the staging folder", error))?;
-    let (_, rebuilt) = rebuild.run()?;
-    Ok(rebuilt)
+    let store = Store::open(output).await?;
+    let lock = store.lock(rebuild.run_id, "status --rebuild", rebuild.now).await?;
+    let rebuilt = async {
+        store.sweep().await?;
+        let (_, rebuilt) = Rebuild { store: &store, ..*rebuild }.run().await?;
+        Ok(rebuilt)
+    };
+    let rebuilt = rebuilt.await;
+    lock.release().await;
+    rebuilt
 }

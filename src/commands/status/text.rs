@@ -13,8 +13,9 @@ use crate::cli::StatusArguments;
 use crate::commands::columns::{Align, aligned};
 use crate::commands::terminal::{Terminal, Tone};
 use crate::dates::{DateRange, contiguous_ranges};
-use crate::ledger::{PartitionRecord, Rebuilt, RunOutcome, RunRecord, Verification};
+use crate::ledger::{PartitionRecord, RunOutcome, RunRecord};
 use crate::notice::Code;
+use crate::recover::{Rebuilt, Verification};
 
 /// Runs shown.
 const MAX_RUNS: usize = 5;

@@ -173,7 +173,7 @@ impl TablePull<'_> {
         let held = std::mem::take(&mut self.state().held);
         unfinished.extend(held.iter().flat_map(|held| held.window.days.days()));
         self.report_left_over(&unfinished);
-        self.remember_cap();
+        self.remember_cap().await;
     }
 
     /// Windows that may be under way at once: while a cap is searched for, its evidence comes first, and what a lowered cap
@@ -275,7 +275,7 @@ impl TablePull<'_> {
             // Whichever of the two is short: counts that differ say that one of Criteo's answers is not whole.
             let is_unconfirmed = differences.iter().any(|difference| is_exact(&difference.column));
             (is_unconfirmed || rows < self.known_rows(before))
-                && ledger.is_live(before).unwrap_or(true)
+                && ledger.is_live(before)
                 && !judge::may_replace_although_short(before, rows, differences, is_exact)
         };
         differences.iter().filter(stays).map(|(day, _)| *day).collect()
@@ -288,7 +288,7 @@ impl TablePull<'_> {
             let ledger = self.run.output.ledger();
             let Some(before) = ledger.partition(&self.table.name, day) else { continue };
             let (rows, known) = (pulled.partitions.day(day).len() as u64, self.known_rows(before));
-            if rows >= known || !ledger.is_live(before).unwrap_or(true) {
+            if rows >= known || !ledger.is_live(before) {
                 continue;
             }
             drop(ledger);

@@ -214,7 +214,7 @@ impl TablePull<'_> {
     }
 
     /// A cap that this run has proven is remembered; one that it refuted is forgotten.
-    pub(super) fn remember_cap(&self) {
+    pub(super) async fn remember_cap(&self) {
         let (proven, was_lifted) = {
             let caps = self.fetch.caps();
             (caps.newly_proven(), caps.was_lifted())
@@ -229,8 +229,8 @@ impl TablePull<'_> {
         if proven.is_none() && !was_lifted {
             return;
         }
-        if let Err(error) = self.run.output.ledger().set_row_cap(&self.table.name, proven) {
-            self.run.journal.fail(Notice::of_error(Code::OutputFailed, &error).table(&self.table.name));
+        if let Err(error) = self.run.output.set_row_cap(&self.table.name, proven).await {
+            self.run.journal.fail(error.notice().table(&self.table.name));
         }
     }
 }

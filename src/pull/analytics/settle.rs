@@ -190,8 +190,8 @@ impl TablePull<'_> {
     /// Days that were not fetched when the table ended.
     pub(super) fn report_left_over(&self, left: &BTreeSet<NaiveDate>) {
         let cap = self.fetch.caps().cap().filter(|_| self.is_repair_given_up());
-        let (code, reason) = if self.run.cancellation.is_cancelled() {
-            (Code::Interrupted, "the run was stopped".to_owned())
+        let (code, reason) = if let Some((code, reason)) = self.run.stopped_because() {
+            (code, reason.to_owned())
         } else if let Some(cap) = cap {
             let reason = format!(
                 "Criteo cuts responses at {cap} rows, and splitting at it takes more calls than one run may use"

@@ -2,18 +2,15 @@
 //!
 //! It reads and never writes, and takes no lock: what changed while it was looking is looked at again.
 
-use std::collections::BTreeSet;
-use std::fs::File;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use super::book::Ledger;
-use super::error::LedgerError;
-use super::files::DataFiles;
-use super::records::{PartitionRecord, partition_path};
-use crate::error::error_chain;
-use crate::store::Store;
+use crate::ledger::{Ledger, LedgerFiles, PartitionRecord, partition_path};
+use crate::notice::error_chain;
+use crate::output::{Inventory, OutputError, read};
+use crate::store::{Key, Store, checksum};
 use crate::table::footer::Footer;
 
 /// What is wrong with a file.
@@ -26,14 +23,14 @@ pub enum Problem {
     WrongSize,
     /// The content is not what was written.
     WrongChecksum,
-    /// It is what was written, yet no Parquet.
+    /// It is what was written, but not Parquet.
     Unreadable,
     /// It is what was written, yet has other rows than recorded.
     WrongRows,
     /// A partition without a record.
     NoRecord,
-    /// A file in a table's folder that is no partition.
-    NotOurs,
+    /// A file in a table's folder that this program did not write.
+    UnexpectedFile,
     /// A file of the ledger that cannot be read.
     LedgerDamaged,
 }
@@ -74,52 +71,60 @@ pub struct Tables<'t> {
 }
 
 /// Reads every data file of the tables wanted.
-pub fn verify(store: &Store, ledger: &Ledger, tables: Tables<'_>) -> Result<Verification, LedgerError> {
-    let (verification, suspects) = look(store, ledger, tables, |_, _| true)?;
+pub async fn verify(store: &Store, tables: Tables<'_>) -> Result<Verification, OutputError> {
+    let (ledger, files, _) = read(store).await?;
+    let (verification, suspects) = look(store, &ledger, &files, tables, |_, _| true).await?;
     if suspects.is_empty() {
         return Ok(verification);
     }
     // A run may have published while this was reading: what it touched is judged by what it recorded.
-    let newer = Ledger::read(store)?;
+    let (ledger, files, _) = read(store).await?;
     let is_suspect = |table: &str, date: NaiveDate| suspects.contains(&(table.to_owned(), date));
-    let (again, _) = look(store, &newer, tables, is_suspect)?;
+    let (again, _) = look(store, &ledger, &files, tables, is_suspect).await?;
     Ok(Verification { files: verification.files, bytes: verification.bytes, findings: again.findings })
 }
 
 type Suspects = BTreeSet<(String, NaiveDate)>;
 
-fn look(
+async fn look(
     store: &Store,
     ledger: &Ledger,
+    ledger_files: &LedgerFiles,
     tables: Tables<'_>,
     is_due: impl Fn(&str, NaiveDate) -> bool,
-) -> Result<(Verification, Suspects), LedgerError> {
+) -> Result<(Verification, Suspects), OutputError> {
     let mut done = Verification::default();
     let mut suspects = Suspects::new();
-    let pending = ledger.pending()?;
-    let files = DataFiles::list(store)?;
+    let pending = ledger_files.pending().unwrap_or_default();
+    let files = Inventory::of_all(store).await?;
+    let has_data = files.count() > 0;
     let recorded = ledger.tables().flat_map(|table| ledger.partitions(table));
     let mut partitions: Suspects = recorded.map(|record| (record.table.clone(), record.date)).collect();
-    partitions.extend(files.partitions);
+    let there = files.partitions.iter();
+    partitions.extend(there.flat_map(|(table, days)| days.keys().map(move |date| (table.clone(), *date))));
     for (table, date) in partitions.into_iter().filter(|(table, date)| (tables.wanted)(table) && is_due(table, *date)) {
-        let pending = pending.iter().find(|record| record.table == table && record.date == date);
+        let pending: BTreeMap<&str, &PartitionRecord> = pending
+            .iter()
+            .filter(|record| record.table == table && record.date == date)
+            .map(|record| (record.sha256.as_str(), record))
+            .collect();
         let record = ledger.partition(&table, date);
-        if let Some((problem, what)) = check(store, record, pending, &partition_path(&table, date), &mut done)? {
+        let path = partition_path(&table, date);
+        if let Some((problem, what)) = check(store, record, &pending, &path, &mut done).await? {
             let message = format!("{what}: {}", remedy(problem, &table, date, (tables.is_snapshot)(&table)));
-            let path = partition_path(&table, date);
             done.findings.push(Finding { problem, table: Some(table.clone()), date: Some(date), path, message });
             suspects.insert((table, date));
         }
     }
-    let strangers = files.strangers.into_iter().filter(|stranger| (tables.wanted)(&stranger.table));
-    done.findings.extend(strangers.map(|stranger| Finding {
-        problem: Problem::NotOurs,
-        table: Some(stranger.table),
+    let unexpected = files.unexpected.into_iter().filter(|file| (tables.wanted)(&file.table));
+    done.findings.extend(unexpected.map(|file| Finding {
+        problem: Problem::UnexpectedFile,
+        table: Some(file.table),
         date: None,
-        path: stranger.path,
-        message: "no partition of this program; a loader that reads the folder reads it too: move it away".to_owned(),
+        path: file.path,
+        message: "not written by this program; a loader that reads the folder reads it too: move it away".to_owned(),
     }));
-    done.findings.extend(ledger.damaged_files()?.into_iter().map(|path| Finding {
+    done.findings.extend(ledger_files.damaged(has_data).into_iter().map(|path| Finding {
         problem: Problem::LedgerDamaged,
         table: None,
         date: None,
@@ -130,32 +135,34 @@ fn look(
 }
 
 /// What is wrong with one partition, in words.
-fn check(
+async fn check(
     store: &Store,
     record: Option<&PartitionRecord>,
-    pending: Option<&PartitionRecord>,
+    pending: &BTreeMap<&str, &PartitionRecord>,
     path: &str,
     done: &mut Verification,
-) -> Result<Option<(Problem, String)>, LedgerError> {
-    let Some(size) = store.size(path)? else {
+) -> Result<Option<(Problem, String)>, OutputError> {
+    let content = match Key::new(path) {
+        Ok(key) => store.get(&key).await?,
+        Err(_) => None,
+    };
+    let Some(content) = content else {
         return Ok(record.map(|_| (Problem::Missing, "recorded, but there is no file".to_owned())));
     };
-    let checksum = store.checksum(path)?.unwrap_or_default();
+    let (size, sha256) = (content.len() as u64, checksum(&content));
     done.files += 1;
     done.bytes += size;
-    let is_written = |record: &&PartitionRecord| record.sha256 == checksum;
-    // A file that was renamed but not yet recorded is whole: its record is pending, and the next run takes it over.
-    let Some(record) = pending.filter(is_written).or(record) else {
+    // A file that was put in place but not yet recorded is whole: its record is pending, and the next run takes it over.
+    let Some(record) = pending.get(sha256.as_str()).copied().or(record) else {
         return Ok(Some((Problem::NoRecord, "a file without a record".to_owned())));
     };
     if size != record.bytes {
         return Ok(Some((Problem::WrongSize, format!("{size} bytes, but {} were written", record.bytes))));
     }
-    if record.sha256 != checksum {
+    if record.sha256 != sha256 {
         return Ok(Some((Problem::WrongChecksum, "the content is not what was written".to_owned())));
     }
-    let file = File::open(store.path(path)).map_err(|error| error.to_string());
-    Ok(match file.and_then(|file| Footer::read(file).map_err(|error| error_chain(&error))) {
+    Ok(match Footer::read(content).map_err(|error| error_chain(&error)) {
         Err(error) => Some((Problem::Unreadable, error)),
         Ok(footer) if footer.rows != record.rows => {
             Some((Problem::WrongRows, format!("{} rows, but {} are recorded", footer.rows, record.rows)))

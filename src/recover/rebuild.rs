@@ -9,26 +9,25 @@
 //! ours, or cannot be read, is reported and gets no record. A file whose record is known but whose content is not what
 //! that very run wrote is damaged: it is not recorded as if it were sound.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::book::{Ledger, month_files, run_files};
-use super::error::LedgerError;
-use super::files::DataFiles;
-use super::records::{
-    FORMAT_VERSION, LOST_RUNS, PENDING_FILE, PartitionRecord, PartitionStatus, PartitionsFile, PendingFile,
-    RUNS_FOLDER, RunOutcome, RunRecord, VERSION_FILE, VersionFile, partition_path,
-};
-use super::sealed::{newer_version, unseal};
 use crate::catalog::{RereadAges, Table};
 use crate::dates::today;
-use crate::error::error_chain;
-use crate::store::Store;
+use crate::ledger::{
+    Change, FORMAT_VERSION, LOST_RUNS, Ledger, LedgerError, LedgerFiles, PENDING_FILE, PartitionRecord,
+    PartitionStatus, RUNS_FOLDER, RunOutcome, RunRecord, VERSION_FILE, VersionFile, newer_version, partition_path,
+    unseal,
+};
+use crate::notice::error_chain;
+use crate::output::{Inventory, OutputError, carry_out, read_files};
+use crate::store::{Key, Store, checksum};
 use crate::table::footer::{self, Footer};
+use crate::table::parquet::rows_checksum;
 
 const DAMAGED_FOLDER: &str = "_ledger/damaged";
 
@@ -78,48 +77,64 @@ pub struct Rebuilt {
 
 impl Rebuild<'_> {
     /// Rebuilds the ledger, records that it did, and returns it with what was done.
-    pub fn run(&self) -> Result<(Ledger, Rebuilt), LedgerError> {
-        let salvage = Salvage::read(self.store)?;
+    pub async fn run(&self) -> Result<(Ledger, Rebuilt), OutputError> {
+        let salvage = Salvage::of(&read_files(self.store).await?)?;
         let mut rebuilt = Rebuilt { runs: salvage.runs.len() as u64, ..Rebuilt::default() };
-        let files = DataFiles::list(self.store)?;
-        let mut partitions: BTreeMap<String, BTreeMap<NaiveDate, PartitionRecord>> = BTreeMap::new();
-        for (table, date) in &files.partitions {
-            match self.record(table, *date, &salvage, &mut rebuilt)? {
-                Ok(record) => drop(partitions.entry(table.clone()).or_default().insert(*date, record)),
+        let files = Inventory::of_all(self.store).await?;
+        let (mut records, mut output_id) = (Vec::new(), None);
+        for (table, date) in
+            files.partitions.iter().flat_map(|(table, days)| days.keys().map(move |date| (table, *date)))
+        {
+            match self.record(table, date, &salvage, &mut rebuilt, &mut output_id).await? {
+                Ok(record) => records.push(record),
                 Err(dropped) => rebuilt.dropped.push(dropped),
             }
         }
-        let seen: BTreeSet<&(String, NaiveDate)> = files.partitions.iter().collect();
-        let lost = salvage.records.keys().filter(|partition| !seen.contains(partition));
+        let is_there = |(table, date): &(String, NaiveDate)| {
+            files.partitions.get(table).is_some_and(|days| days.contains_key(date))
+        };
+        let lost = salvage.records.keys().filter(|partition| !is_there(partition));
         rebuilt.dropped.extend(lost.map(|(table, date)| Dropped {
             path: partition_path(table, *date),
             message: "was recorded, but there is no file: the next pull fetches it if it is due".to_owned(),
             is_loss: true,
         }));
-        rebuilt.dropped.extend(files.strangers.into_iter().map(|stranger| Dropped {
-            path: stranger.path,
+        rebuilt.dropped.extend(files.unexpected.into_iter().map(|file| Dropped {
+            path: file.path,
             message: "not written by this program; a loader that reads the folder reads it too".to_owned(),
             is_loss: false,
         }));
-        rebuilt.moved_aside = salvage.move_aside(self.store, self.run_id)?;
-        let mut ledger = Ledger::of_records(self.store, partitions, salvage.runs.clone());
-        self.replace(&mut ledger, &salvage)?;
-        ledger.record_run(self.run_record(&salvage, &rebuilt))?;
+        rebuilt.moved_aside = salvage.move_aside(self.store, self.run_id).await?;
+        let mut ledger = Ledger::of_records(records, salvage.runs.clone());
+        let version = salvage.version.clone().unwrap_or_default();
+        let replaced = ledger.replacement(&salvage.old_files(), version.completed(output_id, &ledger));
+        carry_out(self.store, &replaced, Vec::new()).await?;
+        ledger.apply(replaced);
+        let recorded = ledger.prepare(Change::Run(self.run_record(&salvage, &rebuilt)));
+        carry_out(self.store, &recorded, Vec::new()).await?;
+        ledger.apply(recorded);
         Ok((ledger, rebuilt))
     }
 
     /// The record of one file: the one that was kept, or one made from the file.
-    fn record(
+    async fn record(
         &self,
         table: &str,
         date: NaiveDate,
         salvage: &Salvage,
         rebuilt: &mut Rebuilt,
-    ) -> Result<Result<PartitionRecord, Dropped>, LedgerError> {
+        output_id: &mut Option<String>,
+    ) -> Result<Result<PartitionRecord, Dropped>, OutputError> {
         let path = partition_path(table, date);
-        let bytes = self.store.size(&path)?.unwrap_or_default();
-        let sha256 = self.store.checksum(&path)?.unwrap_or_default();
-        let file = LiveFile { table, date, path, bytes, sha256 };
+        let content = match Key::new(&path) {
+            Ok(key) => self.store.get(&key).await?,
+            Err(_) => None,
+        };
+        let content = content.unwrap_or_default();
+        let of_file = || Footer::read(content.clone()).ok()?.get(footer::OUTPUT_ID).map(str::to_owned);
+        *output_id = output_id.take().or_else(of_file);
+        let sha256 = checksum(&content);
+        let file = LiveFile { table, date, path, sha256, content };
         let known = salvage.records.get(&(table.to_owned(), date)).map_or(&[][..], Vec::as_slice);
         if let Some(record) = known.iter().rfind(|record| record.sha256 == file.sha256) {
             rebuilt.kept += 1;
@@ -139,14 +154,13 @@ impl Rebuild<'_> {
         known: &[PartitionRecord],
         salvage: &Salvage,
     ) -> Result<PartitionRecord, Dropped> {
-        let LiveFile { table, date, path, bytes, sha256 } = file;
+        let LiveFile { table, date, path, sha256, content } = file;
         let lost = |what: &str| {
             let message = format!("{what}: {}", self.fetch_again(table, date));
             Dropped { path: path.clone(), message, is_loss: true }
         };
-        let opened = File::open(self.store.path(&path)).map_err(|error| lost(&error.to_string()))?;
         let (footer, sums) =
-            Footer::read_all(opened, &self.additive(table)).map_err(|error| lost(&error_chain(&error)))?;
+            Footer::read_all(content.clone(), &self.summed(table)).map_err(|error| lost(&error_chain(&error)))?;
         let provenance = Provenance::of(&footer, table).map_err(|message| Dropped {
             path: path.clone(),
             message,
@@ -160,7 +174,7 @@ impl Rebuild<'_> {
             table: table.to_owned(),
             date,
             rows: footer.rows,
-            bytes,
+            bytes: content.len() as u64,
             sha256,
             sums,
             status: self.status(table, date, &provenance, salvage),
@@ -173,6 +187,8 @@ impl Rebuild<'_> {
             currency: provenance.currency,
             timezone: provenance.timezone,
             confirmed_at: None,
+            confirmed_by: None,
+            rows_sha256: rows_checksum(&content),
             without_advertisers: provenance.without_advertisers,
             reconciliation: None,
             differences: Vec::new(),
@@ -196,9 +212,9 @@ impl Rebuild<'_> {
     }
 
     /// Names of the columns that are added up: those of a report, as when it is pulled.
-    fn additive(&self, table: &str) -> Vec<&str> {
-        let columns = self.table(table).filter(|table| table.is_report()).map_or(&[][..], |table| &table.columns);
-        columns.iter().filter(|column| column.is_summed()).map(|column| column.name.as_str()).collect()
+    fn summed(&self, table: &str) -> Vec<&str> {
+        let table = self.table(table).filter(|table| table.is_report());
+        table.into_iter().flat_map(Table::summed_columns).map(|column| column.name.as_str()).collect()
     }
 
     /// Provisional where the day was still within the look-back when it was pulled. Where neither the file nor a run
@@ -217,37 +233,6 @@ impl Rebuild<'_> {
         };
         let is_provisional = reread_ages.is_provisional(date, as_of);
         if is_provisional { PartitionStatus::Provisional } else { PartitionStatus::Final }
-    }
-
-    /// Writes the new files over the old ones, and removes what is left of the old: each file is damaged or whole at
-    /// any moment, so a rebuild that was killed can be repeated.
-    fn replace(&self, ledger: &mut Ledger, salvage: &Salvage) -> Result<(), LedgerError> {
-        let written = ledger.write_all()?;
-        for file in salvage.month_files.iter().filter(|file| !written.contains(*file)) {
-            self.store.remove(file)?;
-        }
-        for run_id in &salvage.lost_runs {
-            self.store.remove(&format!("{RUNS_FOLDER}/{run_id}.json"))?;
-        }
-        self.store.remove(PENDING_FILE)?;
-        let mut version = salvage.version.clone().unwrap_or_default();
-        version.format_version = FORMAT_VERSION;
-        if version.output_id.is_empty() {
-            version.output_id = self.output_id(ledger).unwrap_or_else(|| VersionFile::new().output_id);
-        }
-        version.currency = version.currency.or_else(|| ledger.currency().map(str::to_owned));
-        version.timezone = version.timezone.or_else(|| ledger.timezone().map(str::to_owned));
-        ledger.write_version(version)
-    }
-
-    /// The identity of the output, from the newest file that says it.
-    fn output_id(&self, ledger: &Ledger) -> Option<String> {
-        let records = ledger.tables().flat_map(|table| ledger.partitions(table).rev());
-        let mut found = records.filter_map(|record| {
-            let file = File::open(self.store.path(&record.path())).ok()?;
-            Footer::read(file).ok()?.get(footer::OUTPUT_ID).map(str::to_owned)
-        });
-        found.next()
     }
 
     fn run_record(&self, salvage: &Salvage, rebuilt: &Rebuilt) -> RunRecord {
@@ -279,13 +264,13 @@ impl Rebuild<'_> {
     }
 }
 
-/// A data file, by its size and checksum.
+/// A data file.
 struct LiveFile<'f> {
     table: &'f str,
     date: NaiveDate,
     path: String,
-    bytes: u64,
     sha256: String,
+    content: Bytes,
 }
 
 /// What a footer says, as far as a record needs it.
@@ -343,7 +328,19 @@ struct Salvage {
     month_files: Vec<String>,
     lost_runs: Vec<String>,
     /// Path and content of what cannot be read.
-    damaged: Vec<(String, Vec<u8>)>,
+    damaged: Vec<(String, Bytes)>,
+}
+
+/// A partitions file.
+#[derive(Deserialize)]
+struct KnownPartitions {
+    partitions: BTreeMap<NaiveDate, PartitionRecord>,
+}
+
+/// `pending.json`.
+#[derive(Deserialize)]
+struct PendingPartitions {
+    partitions: Vec<PartitionRecord>,
 }
 
 /// A partitions file of which some records cannot be read.
@@ -353,25 +350,32 @@ struct TornPartitions {
 }
 
 impl Salvage {
-    fn read(store: &Store) -> Result<Self, LedgerError> {
+    fn of(files: &LedgerFiles) -> Result<Self, LedgerError> {
         let mut salvage = Self::default();
-        salvage.version = salvage.parse(store, VERSION_FILE)?;
-        for (_, file) in month_files(store)? {
-            match salvage.parse::<PartitionsFile>(store, &file)? {
+        salvage.version = salvage.parse(files, VERSION_FILE)?;
+        for file in files.month_files() {
+            match salvage.parse::<KnownPartitions>(files, file)? {
                 Some(content) => content.partitions.into_values().for_each(|record| salvage.add(record)),
                 None => salvage.add_torn(),
             }
-            salvage.month_files.push(file);
+            salvage.month_files.push(file.to_owned());
         }
-        let pending = salvage.parse::<PendingFile>(store, PENDING_FILE)?.unwrap_or_default();
-        pending.partitions.into_iter().for_each(|record| salvage.add(record));
-        for (run_id, file) in run_files(store)? {
-            match salvage.parse::<RunRecord>(store, &file)? {
+        if let Some(pending) = salvage.parse::<PendingPartitions>(files, PENDING_FILE)? {
+            pending.partitions.into_iter().for_each(|record| salvage.add(record));
+        }
+        for (run_id, file) in files.run_files() {
+            match salvage.parse::<RunRecord>(files, file)? {
                 Some(run) => drop(salvage.runs.insert(run.run_id.clone(), run)),
-                None => salvage.lost_runs.push(run_id),
+                None => salvage.lost_runs.push(run_id.to_owned()),
             }
         }
         Ok(salvage)
+    }
+
+    /// Files of the old ledger that go where the new one has none of this name.
+    fn old_files(&self) -> Vec<String> {
+        let runs = self.lost_runs.iter().map(|run_id| format!("{RUNS_FOLDER}/{run_id}.json"));
+        self.month_files.iter().cloned().chain(runs).collect()
     }
 
     fn add(&mut self, record: PartitionRecord) {
@@ -389,26 +393,32 @@ impl Salvage {
         }
     }
 
-    /// The content of a file, or `None` after noting that it is damaged; what a newer program wrote is refused.
-    fn parse<T: serde::de::DeserializeOwned>(&mut self, store: &Store, file: &str) -> Result<Option<T>, LedgerError> {
-        let Some(content) = store.get(file)? else { return Ok(None) };
-        if let Some(found) = newer_version(&content) {
+    /// What a file says, or `None` after noting that it is damaged; what a newer program wrote is refused.
+    fn parse<T: serde::de::DeserializeOwned>(
+        &mut self,
+        files: &LedgerFiles,
+        file: &str,
+    ) -> Result<Option<T>, LedgerError> {
+        let Some(content) = files.get(file) else { return Ok(None) };
+        if let Some(found) = newer_version(content) {
             return Err(LedgerError::Newer { found });
         }
-        let parsed = unseal(&content).ok();
+        let parsed = unseal(content).ok();
         if parsed.is_none() {
-            self.damaged.push((file.to_owned(), content));
+            self.damaged.push((file.to_owned(), content.clone()));
         }
         Ok(parsed)
     }
 
     /// Copies what is damaged to where nobody stumbles over it; the originals are replaced or removed afterwards.
-    fn move_aside(&self, store: &Store, run_id: &str) -> Result<Vec<String>, LedgerError> {
+    async fn move_aside(&self, store: &Store, run_id: &str) -> Result<Vec<String>, OutputError> {
         let mut copies = Vec::new();
         for (file, content) in &self.damaged {
             let copy = format!("{DAMAGED_FOLDER}/{run_id}/{}", file.trim_start_matches("_ledger/"));
-            store.put(&copy, content)?;
-            copies.push(copy);
+            if let Ok(key) = Key::new(&copy) {
+                store.put(&key, content.clone()).await?;
+                copies.push(copy);
+            }
         }
         Ok(copies)
     }
