@@ -1,20 +1,30 @@
-//! `demo`: the whole job against the built-in sandbox, without account, network or configuration.
+//! `demo`: the whole job against the built-in sandbox, without account, network or configuration; then a load into a DuckDB
+//! file, where DuckDB is found.
 
-use chrono::NaiveTime;
+use std::path::Path;
+
+use chrono::{DateTime, NaiveTime, Utc};
 
 use crate::cli::{Format, GlobalOptions};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::load::{LoadReport, Options, duckdb};
+use crate::notice::Outcome;
 use crate::pull::Scope;
 use crate::sandbox::{Sandbox, SandboxOptions};
+use crate::settings::Overrides;
+use crate::settings::load::{DuckDbSettings, TargetKind};
 use crate::settings::{Environment, environment};
 
 use super::pull::Job;
 use super::session::Session;
-use super::{Ended, print_text, pull};
+use super::signals::Signals;
+use super::{Ended, load, print_text, pull};
 
 /// Where the demo writes unless told otherwise.
 const OUTPUT: &str = "./criteo-demo";
+/// What it is loaded into, beside the output.
+const DATABASE: &str = "criteo-demo.duckdb";
 /// The demo's sandbox allows more calls a minute than Criteo, so that nobody has to wait for a look.
 const CALLS_PER_MINUTE: u32 = 6000;
 /// Time of day of a simulated today.
@@ -47,17 +57,47 @@ pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
         Job { command: "demo", scope: Scope::Pull, strict: false, drop_others: false, prune: false, load: Vec::new() };
     let ended = pull::launch(job, session, global, run_id).await;
     sandbox.stop().await;
-    if global.format != Format::Json && matches!(ended, Ok(Ended { exit_code: 0 })) {
-        print_text(&next_steps(&output))?;
+    if !matches!(ended, Ok(Ended { exit_code: 0 })) {
+        return ended;
+    }
+    let database = Path::new(&output).with_file_name(DATABASE).display().to_string();
+    let report = load_into_duckdb(&flags, &environment, &database, now).await?;
+    if global.format != Format::Json {
+        let loaded = report.as_ref().map(load::render).unwrap_or_default();
+        let is_loaded = report.is_some_and(|report| report.outcome == Outcome::Ok);
+        print_text(&format!("{loaded}{}", next_steps(&output, is_loaded.then_some(&*database))))?;
     }
     ended
 }
 
-fn next_steps(output: &str) -> String {
+/// Loads the output into a DuckDB file beside it; `None` where there is no DuckDB, which a demo does not need.
+async fn load_into_duckdb(
+    flags: &Overrides,
+    environment: &Environment,
+    database: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<LoadReport>, Error> {
+    let named = Environment::of_process().duckdb_program();
+    let Ok(program) = duckdb::find_program(named.as_deref()) else { return Ok(None) };
+    let mut session = Session::resolve(flags, environment, None, now)?;
+    let tables = session.all_tables()?;
+    let duckdb = session.settings.load.duckdb;
+    session.settings.load.duckdb = DuckDbSettings { database: database.to_owned(), program: Some(program), ..duckdb };
+    let (targets, options) = ([TargetKind::DuckDb], Options::default());
+    let signals = Signals::default();
+    let reports = load::into_all(&targets, &session.settings, &tables, &options, &session.clock, &signals).await?;
+    Ok(reports.into_iter().next())
+}
+
+fn next_steps(output: &str, database: Option<&str>) -> String {
+    let (named, source) = match database {
+        Some(database) => (format!("{database} "), "ad_statistics_daily".to_owned()),
+        None => (String::new(), format!("read_parquet('{output}/ad_statistics_daily/*/*.parquet')")),
+    };
     format!(
         "\nThe files are in {output}/<table>/dt=<day>/data.parquet. Look at them, for instance with DuckDB:\n\n  \
-         duckdb -c \"select day, campaign_name, sum(clicks) AS clicks, sum(advertiser_cost) AS cost, any_value(currency) AS currency \
-         from read_parquet('{output}/ad_statistics_daily/*/*.parquet') group by all order by day desc, cost desc limit 10\"\n\n\
+         duckdb {named}-c \"select day, campaign_name, sum(clicks) AS clicks, sum(advertiser_cost) AS cost, \
+         any_value(currency) AS currency from {source} group by all order by day desc, cost desc limit 10\"\n\n\
          This was a simulation: numbers and names are invented. For your own account:\n\n  \
          criteo-source init      # writes a commented criteo-source.toml\n  \
          criteo-source --help    # which variables hold the credentials\n"

@@ -17,10 +17,11 @@ use crate::load::bigquery::BigQuery;
 use crate::load::changes::Scope;
 use crate::load::duckdb::DuckDb;
 use crate::load::files::OutputFiles;
+use crate::load::snowflake::Snowflake;
 use crate::load::{self, LoadError, LoadErrorKind, LoadReport, Mode, Options};
 use crate::notice::{Notice, Outcome};
-use crate::settings::Settings;
 use crate::settings::load::TargetKind;
+use crate::settings::{ObjectStore, OutputLocation, Settings};
 
 /// Loads into the targets that were named, or into every configured one.
 pub async fn run(arguments: &LoadArguments, global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
@@ -90,7 +91,7 @@ pub(super) async fn into_all(
 ) -> Result<Vec<LoadReport>, Error> {
     let mut reports = Vec::new();
     for kind in targets {
-        let mut output = OutputFiles::open(&settings.output)?;
+        let mut output = OutputFiles::open(&settings.output, options.print || reads_bucket(*kind, settings)).await?;
         tokio::select! {
             report = into_one(*kind, settings, &mut output, tables, options, clock) => reports.push(report),
             () = signals.clone().first() => {
@@ -102,6 +103,16 @@ pub(super) async fn into_all(
         }
     }
     Ok(reports)
+}
+
+/// Whether a target reads the output's bucket itself: BigQuery reads Google's, Snowflake what it has a stage over.
+fn reads_bucket(kind: TargetKind, settings: &Settings) -> bool {
+    let is_google = matches!(&settings.output, OutputLocation::Object { store: ObjectStore::GoogleCloud, .. });
+    match kind {
+        TargetKind::BigQuery => is_google && settings.load.bigquery.emulator_host.is_none(),
+        TargetKind::Snowflake => settings.load.snowflake.stage.is_some(),
+        TargetKind::DuckDb => false,
+    }
 }
 
 async fn into_one(
@@ -122,10 +133,12 @@ async fn into_one(
             Ok(mut target) => load::load(&mut target, output, tables, options, clock).await,
             Err(error) => LoadReport::failed(kind, &settings.load.bigquery.dataset, &error),
         },
-        TargetKind::Snowflake => {
-            let message = format!("this build cannot load into {kind}");
-            LoadReport::failed(kind, "", &LoadError::new(LoadErrorKind::DriverMissing, message))
-        }
+        TargetKind::Snowflake => match Snowflake::new(&settings.load.snowflake, mode) {
+            Ok(mut target) => load::load(&mut target, output, tables, options, clock).await,
+            Err(error) => {
+                LoadReport::failed(kind, settings.load.snowflake.database.as_deref().unwrap_or_default(), &error)
+            }
+        },
     }
 }
 

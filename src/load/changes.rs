@@ -32,6 +32,16 @@ impl TableChanges {
     pub fn is_empty(&self) -> bool {
         self.replace.is_empty() && self.prune.is_empty()
     }
+
+    /// How many partitions are replaced or removed.
+    pub fn partitions(&self) -> u64 {
+        u64::try_from(self.replace.len() + self.prune.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Rows to insert.
+    pub fn rows(&self) -> u64 {
+        self.replace.iter().map(|partition| partition.rows).sum()
+    }
 }
 
 /// Another output has loaded into the table.

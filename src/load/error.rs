@@ -13,6 +13,8 @@ pub enum LoadErrorKind {
     Refused,
     /// The target refused a statement.
     Failed,
+    /// The connection broke, so that it is not known whether the last statement was executed.
+    Lost,
     /// A table or view of somebody else.
     NotOurs,
     /// A table whose columns or partitioning are not those of the output.
@@ -32,7 +34,7 @@ impl LoadErrorKind {
     pub fn code(self) -> Code {
         match self {
             Self::DriverMissing => Code::LoadDriverMissing,
-            Self::Unreachable => Code::WarehouseUnavailable,
+            Self::Unreachable | Self::Lost => Code::WarehouseUnavailable,
             Self::Refused | Self::Failed => Code::WarehouseRefused,
             Self::NotOurs => Code::LoadTableNotOurs,
             Self::Differs => Code::LoadTableDiffers,

@@ -2,23 +2,27 @@
 //!
 //! A file is inspected before it is loaded: its checksum against the ledger's record, its columns and rows from its footer.
 //! A pull may replace it at any moment, so a target asks again, before it commits, whether what it read from is still the
-//! file that was inspected.
+//! file that was inspected. From a bucket, what changed is copied to the temporary folder while it is being loaded, unless the
+//! target reads the bucket itself.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sha2::{Digest, Sha256};
+use tempfile::TempPath;
 
 use super::error::{LoadError, LoadErrorKind};
 use crate::error::{Code, Error, error_chain};
 use crate::ledger::{Ledger, PartitionRecord, partition_path};
-use crate::output::read_local;
+use crate::output::{OutputError, read_files};
 use crate::settings::OutputLocation;
-use crate::store::{Key, Store, hexadecimal};
+use crate::store::{self, Key, Store, StoreError, hexadecimal};
 use crate::table::parquet::schema_version;
 
 /// Bytes hashed at a time.
@@ -76,18 +80,29 @@ pub struct LoadFile {
     pub schema: SchemaRef,
     /// Fingerprint of its columns: files of the same fingerprint may be read together.
     pub fingerprint: String,
-    /// What changes when the file is replaced.
-    identity: Identity,
+    origin: Origin,
+}
+
+/// Where an inspected file comes from.
+#[derive(Clone, Debug)]
+enum Origin {
+    /// The output's own file, and what changes when that is replaced.
+    Output(Identity),
+    /// A copy of this load's own, which goes with its last owner.
+    Copy { _copy: Arc<TempPath> },
+    /// An object that the target reads itself, and its tag before it was inspected.
+    Object { store: Store, key: Key, tag: Option<String> },
 }
 
 impl LoadFile {
     /// Whether it is still the file that was inspected.
-    pub fn is_unchanged(&self) -> bool {
-        match &self.location {
-            Location::Local(path) => {
-                std::fs::metadata(path).is_ok_and(|metadata| Identity::of(&metadata) == self.identity)
+    pub async fn is_unchanged(&self) -> bool {
+        match (&self.origin, &self.location) {
+            (Origin::Output(identity), Location::Local(path)) => {
+                std::fs::metadata(path).is_ok_and(|metadata| Identity::of(&metadata) == *identity)
             }
-            Location::Url(_) => true,
+            (Origin::Object { store, key, tag }, _) => store.tag(key).await.is_ok_and(|now| now == *tag),
+            _ => true,
         }
     }
 
@@ -123,17 +138,15 @@ pub struct OutputFiles {
     store: Store,
     ledger: Ledger,
     place: String,
+    /// Files of a bucket are named as they are there, because statements are only printed, or because the target reads them.
+    reads_urls: bool,
 }
 
 impl OutputFiles {
     /// Reads the ledger of an output.
-    pub fn open(output: &OutputLocation) -> Result<Self, Error> {
-        if let OutputLocation::Object { .. } = output {
-            let message = format!("`{output}` is a bucket, which this version does not load from");
-            return Err(Error::new(Code::OutputNotSupported, message));
-        }
+    pub async fn open(output: &OutputLocation, reads_urls: bool) -> Result<Self, Error> {
         let store = Store::read_only(output)?;
-        let ledger = read_local(&store)?;
+        let ledger = read(&store).await?;
         if ledger.tables().next().is_none() {
             return Err(Error::new(Code::NothingToLoad, format!("there is nothing to load in `{output}`")));
         }
@@ -143,13 +156,13 @@ impl OutputFiles {
                     "an older version wrote it; the next `criteo-source pull` gives it one, then load again",
                 ));
         }
-        Ok(Self { store, ledger, place: output.to_string() })
+        Ok(Self { store, ledger, place: output.to_string(), reads_urls })
     }
 
     /// Reads the ledger again: a pull has published meanwhile.
-    pub fn read_again(&mut self) -> Result<(), LoadError> {
-        self.ledger =
-            read_local(&self.store).map_err(|error| LoadError::new(LoadErrorKind::Damaged, error_chain(&error)))?;
+    pub async fn read_again(&mut self) -> Result<(), LoadError> {
+        let ledger = read(&self.store).await;
+        self.ledger = ledger.map_err(|error| LoadError::new(LoadErrorKind::Damaged, error_chain(&error)))?;
         Ok(())
     }
 
@@ -179,16 +192,74 @@ impl OutputFiles {
     }
 
     /// Proves that the file of a partition is what its record says, and reads its columns.
-    pub fn inspect(&self, partition: &Partition) -> Result<LoadFile, LoadError> {
+    pub async fn inspect(&self, partition: &Partition) -> Result<LoadFile, LoadError> {
         let path = partition_path(&partition.table, partition.date);
         let refused = |what: String| {
             let message = format!("`{path}` of `{}` {what}; it is not loaded", self.place);
             LoadError::new(LoadErrorKind::Damaged, message)
         };
-        let local = Key::new(&path).ok().and_then(|key| self.store.local_path(&key));
-        let local = local.ok_or_else(|| refused("is not on this machine".to_owned()))?;
-        inspect(local, partition).map_err(refused)
+        let key = Key::new(&path).map_err(|error| refused(format!("cannot be read ({error})")))?;
+        if let Some(local) = self.store.local_path(&key) {
+            return inspect(local, partition).map_err(refused);
+        }
+        let unreadable = |error: StoreError| refused(format!("cannot be read ({})", error_chain(&error)));
+        let tag = if self.reads_urls { self.store.tag(&key).await.map_err(unreadable)? } else { None };
+        let content = self.store.get(&key).await.map_err(unreadable)?;
+        let content = content.ok_or_else(|| refused("is not there".to_owned()))?;
+        if !self.reads_urls {
+            return inspect_copy(content, partition).map_err(refused);
+        }
+        let location = Location::Url(self.store.place(&key));
+        let origin = Origin::Object { store: self.store.clone(), key, tag };
+        inspect_content(content, partition, location, origin).map_err(refused)
     }
+}
+
+async fn read(store: &Store) -> Result<Ledger, OutputError> {
+    Ok(Ledger::of_files(&read_files(store).await?)?)
+}
+
+/// Proves that content is what its record says.
+fn inspect_content(
+    content: Bytes,
+    partition: &Partition,
+    location: Location,
+    origin: Origin,
+) -> Result<LoadFile, String> {
+    if store::checksum(&content) != partition.sha256 {
+        return Err(NOT_PUBLISHED.to_owned());
+    }
+    let bytes = content.len() as u64;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(content);
+    let schema = schema_of(&reader.map_err(|error| format!("is not Parquet ({error})"))?, partition)?;
+    let fingerprint = schema_version(&schema);
+    Ok(LoadFile { partition: partition.clone(), location, bytes, schema, fingerprint, origin })
+}
+
+/// Keeps content in a file of its own while it is being loaded.
+fn inspect_copy(content: Bytes, partition: &Partition) -> Result<LoadFile, String> {
+    let copied = || {
+        let mut file = tempfile::Builder::new().prefix("criteo-source-").suffix(".parquet").tempfile()?;
+        io::Write::write_all(&mut file, &content)?;
+        Ok(file.into_temp_path())
+    };
+    let copy: TempPath = copied().map_err(|error: io::Error| format!("cannot be copied to this machine ({error})"))?;
+    let location = Location::Local(copy.to_path_buf());
+    inspect_content(content, partition, location, Origin::Copy { _copy: Arc::new(copy) })
+}
+
+const NOT_PUBLISHED: &str = "is not the file that was published: its checksum is another one";
+
+/// The columns of a file that has the rows of its record.
+fn schema_of<R>(reader: &ParquetRecordBatchReaderBuilder<R>, partition: &Partition) -> Result<SchemaRef, String>
+where
+    R: parquet::file::reader::ChunkReader + 'static,
+{
+    let rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or_default();
+    if rows != partition.rows {
+        return Err(format!("has {rows} rows where {} are recorded", partition.rows));
+    }
+    Ok(Arc::clone(reader.schema()))
 }
 
 /// What is wrong with the file, in words that follow its name.
@@ -198,22 +269,18 @@ fn inspect(path: PathBuf, partition: &Partition) -> Result<LoadFile, String> {
     let metadata = file.metadata().map_err(unreadable)?;
     let checksum = checksum(&mut file).map_err(unreadable)?;
     if checksum != partition.sha256 {
-        return Err("is not the file that was published: its checksum is another one".to_owned());
+        return Err(NOT_PUBLISHED.to_owned());
     }
     file.rewind().map_err(unreadable)?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| format!("is not Parquet ({error})"))?;
-    let rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or_default();
-    if rows != partition.rows {
-        return Err(format!("has {rows} rows where {} are recorded", partition.rows));
-    }
-    let schema = std::sync::Arc::clone(reader.schema());
+    let schema = schema_of(&reader, partition)?;
     Ok(LoadFile {
         partition: partition.clone(),
         location: Location::Local(path),
         bytes: metadata.len(),
         fingerprint: schema_version(&schema),
         schema,
-        identity: Identity::of(&metadata),
+        origin: Origin::Output(Identity::of(&metadata)),
     })
 }
 

@@ -16,6 +16,7 @@ mod error;
 pub mod files;
 mod report;
 pub mod run;
+pub mod snowflake;
 pub mod state;
 mod target;
 

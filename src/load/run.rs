@@ -1,5 +1,6 @@
 //! The one algorithm of every load: compare, inspect, prepare, swap, then views. One table that fails stops no other one.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
@@ -121,21 +122,32 @@ impl<T: Target> Run<'_, T> {
 
     async fn table(&mut self, table: &Table, held: &[HeldPartition]) -> Result<LoadedTable, LoadError> {
         let name = format!("{}{}", self.target.table_prefix(), table.name);
-        let mut attempt = 1;
+        let (mut attempt, mut held, mut lost) = (1, Cow::Borrowed(held), LoadedTable::default());
         loop {
-            let found = self.changes(&table.name, &name, held)?;
+            let found = self.changes(&table.name, &name, &held)?;
             self.tell_kept(&table.name, &found);
             if found.is_empty() {
-                return Ok(LoadedTable::default());
+                return Ok(lost);
             }
             match self.attempt(table, &name, &found).await {
                 // Only where the ledger knows something newer is there anything to try again.
                 Err(error) if matches!(error.kind, LoadErrorKind::Changed | LoadErrorKind::Damaged) => {
-                    self.output.read_again()?;
-                    let is_same = self.changes(&table.name, &name, held)?.replace == found.replace;
+                    self.output.read_again().await?;
+                    let is_same = self.changes(&table.name, &name, &held)?.replace == found.replace;
                     if is_same || attempt == MAX_ATTEMPTS {
                         return Err(error);
                     }
+                    attempt += 1;
+                }
+                // What was committed all the same, the target knows.
+                Err(error) if error.kind == LoadErrorKind::Lost && attempt < MAX_ATTEMPTS => {
+                    tracing::warn!(table = %name, %error, "comparing with the target again");
+                    lost = LoadedTable {
+                        partitions: found.partitions(),
+                        rows_inserted: found.rows(),
+                        ..LoadedTable::default()
+                    };
+                    held = Cow::Owned(self.target.held().await?);
                     attempt += 1;
                 }
                 other => return other,
@@ -166,14 +178,13 @@ impl<T: Target> Run<'_, T> {
     }
 
     async fn attempt(&mut self, table: &Table, name: &str, found: &TableChanges) -> Result<LoadedTable, LoadError> {
-        let partitions = u64::try_from(found.replace.len() + found.prune.len()).unwrap_or(u64::MAX);
+        let partitions = found.partitions();
         if self.options.dry_run {
-            let rows_inserted = found.replace.iter().map(|partition| partition.rows).sum();
-            return Ok(LoadedTable { partitions, rows_inserted, ..LoadedTable::default() });
+            return Ok(LoadedTable { partitions, rows_inserted: found.rows(), ..LoadedTable::default() });
         }
         let mut files: Vec<LoadFile> = Vec::new();
         for partition in &found.replace {
-            files.push(self.output.inspect(partition)?);
+            files.push(self.output.inspect(partition).await?);
             tokio::task::yield_now().await;
         }
         let existing = self.target.describe(name, Some(table)).await?;

@@ -84,14 +84,14 @@ impl TableLoad<'_> {
     }
 
     /// Fails if a file is no longer the one that was inspected. A target asks this after it has read and before it commits.
-    pub fn check_unchanged(&self) -> Result<(), LoadError> {
-        match self.files.iter().find(|file| !file.is_unchanged()) {
-            None => Ok(()),
-            Some(file) => {
+    pub async fn check_unchanged(&self) -> Result<(), LoadError> {
+        for file in self.files {
+            if !file.is_unchanged().await {
                 let message = format!("{} was replaced while it was being loaded", file.partition.date);
-                Err(LoadError::new(LoadErrorKind::Changed, message))
+                return Err(LoadError::new(LoadErrorKind::Changed, message));
             }
         }
+        Ok(())
     }
 }
 

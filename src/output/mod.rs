@@ -20,5 +20,5 @@ mod tests;
 
 pub use error::OutputError;
 pub use inventory::{Inventory, UnexpectedFile};
-pub use reading::{read, read_files, read_local, read_to_plan};
+pub use reading::{read, read_files, read_to_plan};
 pub use task::{NewFile, Output, PublishedFile, carry_out};

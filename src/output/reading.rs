@@ -15,13 +15,6 @@ pub async fn read_files(store: &Store) -> Result<LedgerFiles, StoreError> {
     Ok(LedgerFiles::new(files.into_iter().map(|(key, content)| (key.as_str().to_owned(), content))))
 }
 
-/// The ledger of an output on a local disk, without looking at its data files. It blocks.
-pub fn read_local(store: &Store) -> Result<Ledger, OutputError> {
-    let files = store.read_local_folder(LEDGER_FOLDER)?.into_iter();
-    let files = files.map(|(key, content)| (key.as_str().to_owned(), content));
-    Ok(Ledger::of_files(&LedgerFiles::new(files))?)
-}
-
 /// The ledger as it is, with the files of its tables; for looking at it.
 pub async fn read(store: &Store) -> Result<(Ledger, LedgerFiles, Inventory), OutputError> {
     let files = read_files(store).await?;

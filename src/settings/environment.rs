@@ -266,6 +266,11 @@ impl Environment {
         base.map(|base| base.join("criteo-source"))
     }
 
+    /// The program that `DUCKDB` names.
+    pub fn duckdb_program(&self) -> Option<PathBuf> {
+        self.variables.get(DUCKDB).filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
     /// The configuration file that `CRITEO_CONFIG` names.
     pub fn configuration_file(&self) -> Option<PathBuf> {
         self.variables.get(CONFIG).filter(|path| !path.is_empty()).map(PathBuf::from)

@@ -166,14 +166,26 @@ impl Bucket {
         self.put_as(key.as_str(), content, mode).await
     }
 
+    /// What changes when an object is replaced; `None` if it is not there.
+    pub(super) async fn tag(&self, key: &Key) -> Result<Option<String>, StoreError> {
+        match self.head(key.as_str()).await {
+            Ok(meta) => Ok(meta.e_tag),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(self.failed("look at", key.as_str())(error)),
+        }
+    }
+
+    async fn head(&self, key: &str) -> object_store::Result<ObjectMeta> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        Ok(self.0.store.get_opts(&self.path(key), options).await?.meta)
+    }
+
     /// Google's listings do not say the generation that a conditional write needs.
     async fn with_generation(&self, key: &str, version: UpdateVersion) -> Result<UpdateVersion, StoreError> {
         if version.version.is_some() || !self.0.name.starts_with("gs://") {
             return Ok(version);
         }
-        let options = GetOptions { head: true, ..GetOptions::default() };
-        let found = self.0.store.get_opts(&self.path(key), options).await.map_err(self.failed("look at", key))?;
-        let now = version_of(&found.meta);
+        let now = version_of(&self.head(key).await.map_err(self.failed("look at", key))?);
         if now.e_tag == version.e_tag { Ok(now) } else { Err(StoreError::Overtaken { place: self.place(key) }) }
     }
 

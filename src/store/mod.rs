@@ -115,19 +115,19 @@ impl Store {
         }
     }
 
-    /// Every file below a folder of a local disk, with its content; none in a bucket. It blocks.
-    pub fn read_local_folder(&self, folder: &str) -> Result<Vec<(Key, Bytes)>, StoreError> {
-        let Kind::Local(local) = &self.0 else { return Ok(Vec::new()) };
-        let each = local.list(folder)?.into_iter().map(|Entry { key, .. }| Ok((local.get(&key)?, key)));
-        let read = each.collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(read.into_iter().filter_map(|(content, key)| Some((key, content?))).collect())
-    }
-
     /// The content of a file on a local disk, if it is there and can be read now; `None` in a bucket. It blocks.
     pub fn read_local(&self, key: &Key) -> Option<Bytes> {
         match &self.0 {
             Kind::Local(local) => local.get(key).ok().flatten(),
             Kind::Bucket(_) => None,
+        }
+    }
+
+    /// What changes when an object of a bucket is replaced (its `ETag`); `None` if it is not there, and on a local disk.
+    pub async fn tag(&self, key: &Key) -> Result<Option<String>, StoreError> {
+        match &self.0 {
+            Kind::Local(_) => Ok(None),
+            Kind::Bucket(bucket) => bucket.tag(key).await,
         }
     }
 

@@ -272,7 +272,7 @@ fn an_object_store_that_cannot_be_reached_is_named_with_the_reason_before_criteo
     ] {
         let mut program = account.program(&format!("{REPORTS} --format json --output {url}"));
         for (name, value) in variables {
-            program = program.env(name, value);
+            program = program.variable(name, *value);
         }
         let ended = account.run_program(&program);
         let document = ended.expect(6);

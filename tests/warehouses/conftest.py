@@ -24,12 +24,6 @@ def need(path, what):
     return path
 
 
-def unproven(what):
-    """Skips tests that were written before what they test could be run, unless WAREHOUSES_UNPROVEN=1 asks for them."""
-    if os.environ.get("WAREHOUSES_UNPROVEN") != "1":
-        pytest.skip(f"SKIPPED, NOT TESTED: {what}; WAREHOUSES_UNPROVEN=1 runs these tests")
-
-
 @pytest.fixture
 def account(tmp_path):
     account = criteo.Account(tmp_path)
@@ -61,7 +55,6 @@ def servers(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def bigquery(servers, tmp_path_factory):
-    unproven("loading into BigQuery")
     program = need(CACHE / "bigquery/bin/local-bigquery", "the BigQuery emulator")
     port, grpc = processes.free_port(), processes.free_port()
     data = tmp_path_factory.mktemp("bigquery")
@@ -73,7 +66,6 @@ def bigquery(servers, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def snowflake_port(servers):
-    unproven("loading into Snowflake")
     python = need(CACHE / "snowflake/bin/python", "the Snowflake emulator")
     port = processes.free_port()
     front = pathlib.Path(__file__).parent / "snowflake_front.py"

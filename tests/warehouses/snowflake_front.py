@@ -9,7 +9,7 @@ process, does what Snowflake's documentation says instead. It is our reading of 
 - DDL on tables that are not temporary commits what is open;
 - a request that comes again with its id is answered again, not executed again.
 
-`POST /front/fault` with {"kind", "match"} makes the next statement that contains `match` fail:
+`POST /front/fault` with {"kind", "match"} makes the next statement in which the expression `match` is found fail:
 `cut`: it is executed, and the connection is cut instead of an answer; `refuse`: it is an error; `lose`: before it, the files
 of the user's stage are removed; `lose-silently`: so too, and COPY takes files that are missing for none at all; `exit`: the
 session ends before it, as when the client is killed. `GET /front/statements` lists what was executed.
@@ -64,7 +64,7 @@ copy_into._source_urls = files_of_copy
 
 def take_fault(sql):
     for fault in faults:
-        if fault["match"].lower() in sql.lower():
+        if re.search(fault["match"], sql, re.I):
             faults.remove(fault)
             return fault["kind"]
     return None
@@ -137,6 +137,7 @@ class Front:
         headers = dict(scope["headers"])
         if headers.get(b"content-encoding") == b"gzip":
             body = gzip.decompress(body)
+            scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"content-encoding"]}
         if scope["path"].startswith("/front/"):
             return await self.control(scope["path"], body, send)
         token = headers.get(b"authorization", b"").decode()

@@ -10,7 +10,7 @@ from conftest import duckdb_program, need
 from criteo import Work, day
 from processes import CACHE, PROGRAM, environment
 from targets import DuckDb
-from values import assert_same
+from values import advertiser_of, assert_same
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_load_that_is_killed_at_any_statement_does_not_double_or_lose_rows(wor
     killer.chmod(0o755)
     work.pull("--tables", "ad_statistics_daily")
     work.run("load", "duckdb")
-    account.take_back("AdvertiserId", "10011")
+    account.take_back("AdvertiserId", advertiser_of(work.output, day(2)))
     work.backfill(day(2), day(1), "--tables", "ad_statistics_daily")
     kill = {"DUCKDB": str(killer), "REAL_DUCKDB": str(database.program), "KILL_AT": step, "KILL_WHEN": when}
     killed = work.run("load", "--full", expect=None, **kill)
@@ -64,6 +64,7 @@ def test_the_demos_closing_query_does_not_fail_in_any_version(tmp_path):
     )
     query = re.search(r'duckdb (?:(\S+) )?-c "([^"]+)"', demo.stdout)
     assert query, demo.stdout
+    assert (tmp_path / "criteo-demo.duckdb").is_file() and query[1], demo.stdout
     for version in ("oldest", "newest"):
         command = [duckdb_program(version), *([query[1]] if query[1] else []), "-json", "-c", query[2]]
         ran = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)

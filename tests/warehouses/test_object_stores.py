@@ -11,8 +11,9 @@ import time
 import boto3
 import pytest
 from azure.storage.blob import ContainerClient
-from criteo import TABLES, Work
-from values import Output
+from criteo import TABLES, Work, day
+from targets import DuckDb
+from values import Output, assert_same
 
 KEY_ID, KEY = "AKIAEXAMPLEEXAMPLE", "example/secret+key"
 AZURE_ACCOUNT = "devstoreaccount1"
@@ -219,6 +220,32 @@ def test_a_holder_that_was_paused_past_its_lease_publishes_nothing_more(work, st
     first.communicate(timeout=180)
     assert first.returncode != 0, "a holder without a lease says so"
     assert {key: store.read(key) for key in data_files(store)} == after
+
+
+def test_a_load_from_a_bucket_has_every_value_and_leaves_no_copy(work, store, request, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    work.target = DuckDb("file", tmp_path, request)
+    work.variables.update(work.target.variables, TMPDIR=str(scratch))
+    work.configure()
+    work.pull()
+    assert work.run("load").load()["outcome"] == "ok"
+    assert_same(str(copy(store, tmp_path / "copy").folder), work.target, TABLES)
+    assert not list(scratch.iterdir())
+    again = work.run("load").load()
+    assert sum(table["partitions"] for table in again["tables"].values()) == 0
+    printed = work.run("load", "--full", "--print").document["loads"][0]["statements"]
+    assert str(scratch) not in "".join(printed), "a script must not name copies that are gone"
+
+
+def test_a_daily_pull_stays_within_three_requests_per_changed_partition_and_thirty(work, store):
+    if isinstance(store, Folder):
+        pytest.skip("a folder has no requests to count")
+    work.run("pull", "--as-of", day(1))
+    second = work.run("pull").document
+    changed = sum(file["changed"] for table in second["tables"].values() for file in table.get("files", []))
+    requests = sum(second["store_requests"].values())
+    assert changed > 0 and requests <= 3 * changed + 30, (changed, second["store_requests"])
 
 
 def test_a_lost_ledger_is_rebuilt_and_status_and_verify_agree(work, store):

@@ -99,3 +99,9 @@ def assert_same(output, target, tables):
     output = Output(output)
     for table in tables:
         assert_equal(output, table, target.rows(table, output.schema(table)))
+
+
+def advertiser_of(output, date):
+    """An advertiser that has rows on this day."""
+    rows = Output(output).rows("ad_statistics_daily")
+    return next(row["advertiser_id"] for row in rows if row["day"].isoformat() == date)

@@ -160,7 +160,7 @@ impl BigQuery {
             let staging = self.stage(load, files, number).await?;
             staged.push(staging);
         }
-        load.check_unchanged()?;
+        load.check_unchanged().await?;
         let project = self.client.project().to_owned();
         let script = sql::replace(&project, &self.settings.dataset, load, &groups, staged);
         self.query(&script, &format!("{}-replace", load.name)).await

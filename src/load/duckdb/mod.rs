@@ -192,7 +192,7 @@ impl Target for DuckDb {
             rows_deleted = rows.first().map_or(0, |row| row.count);
         }
         self.execute(sql::replace(&self.place, load)).await?;
-        if let Err(error) = load.check_unchanged() {
+        if let Err(error) = load.check_unchanged().await {
             // Ending the program rolls back.
             self.session = None;
             return Err(error);
