@@ -77,6 +77,8 @@ struct TablePull<'r> {
 struct State {
     /// Criteo's totals by day.
     totals: Totals,
+    /// Days whose totals counted less when they were read again: one of the two responses was not whole.
+    fallen_totals: BTreeSet<NaiveDate>,
     /// Windows that were answered and cannot be judged yet.
     held: Vec<HeldWindow>,
     /// Rows of the largest answer so far.

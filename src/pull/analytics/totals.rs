@@ -40,7 +40,10 @@ impl TablePull<'_> {
                 Ok(pulled) => {
                     calls += pulled.calls;
                     let Pulled { partitions, unusable_days, .. } = pulled;
+                    let before = self.totals_of(window);
                     self.state().totals.learn(window, partitions);
+                    let fallen = self.fallen_since(&before);
+                    self.state().fallen_totals.extend(fallen);
                     for (day, reason) in unusable_days {
                         self.state().totals.forget(day);
                         self.not_compared(DateRange::single(day), &reason);
@@ -79,11 +82,31 @@ impl TablePull<'_> {
         differences.values().any(|differences| judge::missing_rows(differences, is_exact).next().is_some())
     }
 
-    /// The days of a window whose totals could not be read.
+    /// Criteo's totals of days, as far as they were read.
+    fn totals_of(&self, days: DateRange) -> BTreeMap<NaiveDate, Sums> {
+        let Some(query) = &self.totals else { return BTreeMap::new() };
+        let state = self.state();
+        days.days().filter_map(|day| Some((day, state.totals.of(query, day)?))).collect()
+    }
+
+    /// Days whose totals count less than they did when they were read before.
+    fn fallen_since(&self, before: &BTreeMap<NaiveDate, Sums>) -> Vec<NaiveDate> {
+        let Some(query) = &self.totals else { return Vec::new() };
+        let is_exact = |column: &str| query.is_exact(column);
+        let state = self.state();
+        let has_fallen = |(day, before): &(&NaiveDate, &Sums)| {
+            let now = state.totals.of(query, **day).unwrap_or_default();
+            judge::missing_rows(&now.differences(before, &query.columns, is_exact), is_exact).next().is_some()
+        };
+        before.iter().filter(has_fallen).map(|(day, _)| *day).collect()
+    }
+
+    /// The days of a window whose totals confirm nothing: they could not be read, or fell within the run.
     pub(super) fn uncompared(&self, days: DateRange) -> BTreeSet<NaiveDate> {
         let Some(query) = &self.totals else { return BTreeSet::new() };
         let state = self.state();
-        days.days().filter(|day| state.totals.of(query, *day).is_none()).collect()
+        let is_unknown = |day: &NaiveDate| state.totals.of(query, *day).is_none() || state.fallen_totals.contains(day);
+        days.days().filter(is_unknown).collect()
     }
 
     /// Where the sums of the days are not Criteo's totals, as far as these were read.
