@@ -6,7 +6,7 @@ Exit 0: everything is as it should be. Exit 77: there is no browser here, and no
 """
 import json, os, pathlib, shutil, signal, socket, stat, subprocess, sys, tempfile, time, urllib.error, urllib.request
 
-PROGRAM = sys.argv[1]
+PROGRAM = os.path.abspath(sys.argv[1])
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 if not CHROMIUM or not DRIVER:
     print("SKIPPED: chromium and chromedriver are needed (Debian: apt install chromium chromium-driver)")
