@@ -34,8 +34,8 @@ pub use book::Ledger;
 pub use error::LedgerError;
 pub use files::LedgerFiles;
 pub use records::{
-    Difference, FORMAT_VERSION, PartitionRecord, PartitionStatus, Reconciliation, Restatement, RunOutcome, RunRecord,
-    VersionFile, partition_path,
+    AdvertiserCounts, Difference, FORMAT_VERSION, PartitionRecord, PartitionStatus, Reconciliation, Restatement,
+    RunOutcome, RunRecord, VersionFile, partition_path,
 };
 pub(crate) use records::{LOST_RUNS, PENDING_FILE, RUNS_FOLDER, VERSION_FILE};
 pub use sealed::Damage;

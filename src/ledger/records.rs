@@ -43,6 +43,10 @@ pub struct PartitionRecord {
     pub sha256: String,
     /// Exact sums of the additive columns, as decimal text.
     pub sums: BTreeMap<String, String>,
+    /// What each advertiser has in it, for reports whose totals have no days; empty elsewhere. With it, a later pull knows the
+    /// rows of those it requested again, whoever else's rows are retained.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub advertiser_counts: BTreeMap<String, AdvertiserCounts>,
     /// The run that wrote it.
     pub run_id: String,
     /// When its rows were pulled.
@@ -166,6 +170,15 @@ pub(super) fn month_file(table: &str, date: NaiveDate) -> String {
 /// Path of a partition's file below the output: Hive layout, with `dt` as the key because no column has that name.
 pub fn partition_path(table: &str, date: NaiveDate) -> String {
     format!("{table}/dt={date}/data.parquet")
+}
+
+/// What an advertiser has in a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdvertiserCounts {
+    /// Rows.
+    pub rows: u64,
+    /// Sums of the columns that count whole things, as decimal text.
+    pub sums: BTreeMap<String, String>,
 }
 
 /// How the sums of a partition compare with Criteo's own totals.

@@ -44,6 +44,7 @@ fn record(date: &str, run_id: &str, content: &str, clicks: &str) -> PartitionRec
         timezone: None,
         confirmed_at: None,
         confirmed_by: None,
+        advertiser_counts: BTreeMap::new(),
         rows_sha256: None,
         without_advertisers: Vec::new(),
         reconciliation: None,

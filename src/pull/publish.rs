@@ -8,6 +8,7 @@ use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::context::Run;
+use super::reconcile::advertiser_counts;
 use super::retained::{Before, RetainedRows};
 use super::settled::{SettledFor, final_for};
 use super::summary::{Code, Notice, TableSummary};
@@ -181,6 +182,7 @@ impl Publisher {
             timezone: Some(self.timezone.clone()),
             confirmed_at: None,
             confirmed_by: None,
+            advertiser_counts: BTreeMap::new(),
             rows_sha256: rows_checksum(content),
             without_advertisers: self.without_advertisers.clone(),
             reconciliation: None,
@@ -396,6 +398,9 @@ impl DayWriter {
         let rows = partition.len() as u64;
         let mut record = publisher.record(day, rows, self.calls, self.pulled_at, &content);
         record.sums = sums(&self.layout, partition);
+        if !self.layout.has_day() {
+            record.advertiser_counts = advertiser_counts(&self.layout, partition);
+        }
         Ok((content, record))
     }
 }

@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 
 use crate::catalog::{Catalog, Column, ColumnType, CustomReport, Extract, Grain, Table, TableOverrides, TotalsBy};
 use crate::dates::DateRange;
-use crate::ledger::Difference;
+use crate::ledger::{AdvertiserCounts, Difference};
 use crate::settings::Settings;
 use crate::table::decode::{ADVERTISER_ID, ReportLayout};
 use crate::table::numeric::format_numeric;
@@ -59,6 +59,16 @@ impl Sums {
     pub fn only(&self, advertisers: &[String]) -> Self {
         let wanted = self.0.iter().filter(|(id, _)| advertisers.contains(id));
         Self(wanted.map(|(id, sums)| (id.clone(), sums.clone())).collect())
+    }
+
+    /// Rows and sums of these advertisers, as records keep them; who has no rows is absent.
+    pub fn counts(&self, columns: &[String]) -> BTreeMap<String, AdvertiserCounts> {
+        let counts = |sums: &AdvertiserSums| {
+            let named = columns.iter().enumerate();
+            let sums_of = named.map(|(at, name)| (name.clone(), format_numeric(sums.column(at)))).collect();
+            AdvertiserCounts { rows: sums.rows, sums: sums_of }
+        };
+        self.0.iter().map(|(id, sums)| (id.clone(), counts(sums))).collect()
     }
 
     /// Adds other sums to these.
@@ -178,6 +188,13 @@ impl Totals {
             |(day, answer): (&NaiveDate, &usize)| (*day, query.advertisers(self.answers[*answer].day(*day)));
         self.newest.iter().map(advertisers).collect()
     }
+}
+
+/// What each advertiser has in rows: how many, and the sums of what counts whole things.
+pub fn advertiser_counts(layout: &ReportLayout, rows: Partition<'_>) -> BTreeMap<String, AdvertiserCounts> {
+    let is_count = |column: &&Column| column.is_summed() && column.column_type == ColumnType::Integer;
+    let columns: Vec<String> = layout.columns().filter(is_count).map(|column| column.name.clone()).collect();
+    Sums::of_rows(layout, rows, &columns).counts(&columns)
 }
 
 fn additive_columns(table: &Table) -> impl Iterator<Item = &Column> {

@@ -188,6 +188,7 @@ impl Rebuild<'_> {
             timezone: provenance.timezone,
             confirmed_at: None,
             confirmed_by: None,
+            advertiser_counts: BTreeMap::new(),
             rows_sha256: rows_checksum(&content),
             without_advertisers: provenance.without_advertisers,
             reconciliation: None,

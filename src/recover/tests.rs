@@ -101,6 +101,7 @@ impl Pulled {
             timezone: Some("UTC".to_owned()),
             confirmed_at: None,
             confirmed_by: None,
+            advertiser_counts: BTreeMap::new(),
             rows_sha256: None,
             without_advertisers: vec!["9".to_owned()],
             reconciliation: None,

@@ -197,6 +197,7 @@ pub(super) mod tests {
             timezone: None,
             confirmed_at: None,
             confirmed_by: None,
+            advertiser_counts: BTreeMap::new(),
             rows_sha256: None,
             without_advertisers: Vec::new(),
             reconciliation: None,

@@ -13,9 +13,8 @@ use crate::dates::{DateRange, contiguous_ranges};
 use crate::pull::caps::CapDetector;
 use crate::pull::fetch::{Pulled, RequestedWindow, WindowFailure};
 use crate::pull::plan::WindowQueue;
-use crate::pull::reconcile::{Sums, TotalsQuery};
+use crate::pull::reconcile::{Sums, advertiser_counts};
 use crate::pull::summary::{Code, Notice};
-use crate::table::numeric::parse_numeric;
 
 /// Rows that are held back at most before the ranges they form are compared.
 const MAX_HELD_ROWS: u64 = 100_000;
@@ -109,7 +108,7 @@ impl TablePull<'_> {
     async fn judged_range(&self, range: DateRange, mut windows: Vec<AnsweredWindow>) -> Vec<AnsweredWindow> {
         let Some(query) = &self.totals else { return windows };
         if let [window] = windows.as_slice()
-            && self.is_as_recorded(query, window)
+            && self.is_as_recorded(window)
         {
             return windows;
         }
@@ -173,22 +172,18 @@ impl TablePull<'_> {
         self.compared(requested, pulled).await
     }
 
-    /// Whether a single day has the rows and counts of its file, which was compared when it was published: what is read again
-    /// late, when only sales still change, needs no totals.
-    fn is_as_recorded(&self, query: &TotalsQuery, window: &AnsweredWindow) -> bool {
+    /// Whether the advertisers that were requested have the rows and counts of a day's file, which was compared when it was
+    /// published: what is read again late, when only sales still change, needs no totals.
+    fn is_as_recorded(&self, window: &AnsweredWindow) -> bool {
         let ledger = self.run.output.ledger();
         let day = window.days.from();
         let Some(record) = ledger.partition(&self.table.name, day) else { return false };
-        let rows = window.pulled.partitions.day(day);
-        let layout = self.fetch.layout();
-        let is_equal = |column: &String| {
-            let position = layout.columns().position(|known| known.name == *column);
-            let sum = position.and_then(|position| rows.sum_billionths(position));
-            let before = record.sums.get(column).map(|text| parse_numeric(text).unwrap_or_default());
-            sum.zip(before).is_some_and(|(sum, before)| sum == before)
-        };
-        !record.is_unconfirmed()
-            && rows.len() as u64 == record.rows
-            && query.columns.iter().filter(|column| query.is_exact(column)).all(is_equal)
+        let mut counts = advertiser_counts(self.fetch.layout(), window.pulled.partitions.day(day));
+        let mut recorded = record.advertiser_counts.clone();
+        let requested = self.advertisers();
+        for counts in [&mut counts, &mut recorded] {
+            counts.retain(|id, _| requested.contains(id));
+        }
+        !record.is_unconfirmed() && counts == recorded
     }
 }
