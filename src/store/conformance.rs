@@ -28,6 +28,7 @@ async fn conforms(store: &Store) {
     removing(store).await;
     many_at_once(store).await;
     one_run_at_a_time(store).await;
+    probing_leaves_nothing_behind(store).await;
 }
 
 async fn nothing_is_there(store: &Store) {
@@ -98,6 +99,17 @@ async fn one_run_at_a_time(store: &Store) {
     store.put(&key(DATA), bytes("by the holder")).await.expect("written");
     lock.release().await;
     store.lock("run-3", "pull", DateTime::UNIX_EPOCH).await.expect("free again").release().await;
+}
+
+async fn probing_leaves_nothing_behind(store: &Store) {
+    let before = store.list("_ledger").await.expect("listed");
+    store.probe_writing().await.expect("writable");
+    assert!(store.probe_lock().await.expect("looked at").is_none(), "nobody holds it");
+    assert_eq!(store.list("_ledger").await.expect("listed"), before);
+    let lock = store.lock("run-4", "pull", DateTime::UNIX_EPOCH).await.expect("probing takes no lock");
+    let held = store.probe_lock().await.expect("looked at").expect("held").to_string();
+    assert!(held.contains("run-4"), "{held}");
+    lock.release().await;
 }
 
 #[tokio::test]

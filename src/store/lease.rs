@@ -18,6 +18,8 @@ use super::error::StoreError;
 use super::lock::Holder;
 
 const LOCK: &str = "_ledger/lock";
+/// How long a lease lasts without being renewed; a run that was killed blocks the next one that long.
+pub(super) const TERM: Duration = Duration::from_mins(2);
 
 /// How long the holder may write without renewing.
 #[derive(Debug)]
@@ -75,6 +77,12 @@ impl LeaseFile {
     fn is_held(&self, now: DateTime<Utc>) -> bool {
         now < self.expires_at + Duration::from_secs(self.term_secs) / 4
     }
+
+    /// Who holds it, in words.
+    fn holder_in_words(&self) -> String {
+        let until = self.expires_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        format!("{}; its lease lasts until {until}, whether that run still lives or not", self.holder)
+    }
 }
 
 /// A lease that is held; it is renewed until it is released or dropped.
@@ -105,9 +113,7 @@ impl Lease {
         let known = content.and_then(|content| serde_json::from_slice::<LeaseFile>(&content).ok());
         let now = Utc::now();
         if let Some(lease) = known.filter(|lease| lease.is_held(now)) {
-            let until = lease.expires_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-            let until = format!("its lease lasts until {until}, whether that run still lives or not");
-            return Err(NoLease::Held(format!("{}; {until}", lease.holder)));
+            return Err(NoLease::Held(lease.holder_in_words()));
         }
         let clock = Arc::new(LeaseClock::new(term));
         let file = LeaseFile::new(holder.clone(), 0, now, term);
@@ -123,6 +129,14 @@ impl Lease {
         let renewing = keep_renewing(bucket.clone(), holder, Arc::clone(&clock), stopped);
         let renewal = tokio::spawn(renewing);
         Ok(Self { bucket: bucket.clone(), clock, renewal, stop })
+    }
+
+    /// Who holds the lease now, in words; it is only read.
+    pub(super) async fn holder(bucket: &Bucket) -> Result<Option<String>, StoreError> {
+        let content = bucket.get(&Key::new(LOCK).expect("a key")).await?;
+        let lease = content.and_then(|content| serde_json::from_slice::<LeaseFile>(&content).ok());
+        let held = lease.filter(|lease| lease.is_held(Utc::now()));
+        Ok(held.map(|lease| lease.holder_in_words()))
     }
 
     /// Lets go: the next run need not wait for the end of the lease. While it is valid nobody else can have it, so that removing
@@ -189,8 +203,6 @@ mod tests {
             Ok(_) => panic!("two runs hold the lease"),
         }
     }
-
-    const TERM: Duration = Duration::from_mins(2);
 
     #[test]
     fn the_holder_stops_before_others_may_begin_on_either_clock() {

@@ -17,7 +17,7 @@ use super::{Entry, Key};
 
 /// Folder of everything that is ours and not data, hidden from loaders by its underscore.
 const LEDGER_FOLDER: &str = "_ledger";
-const STAGING_FOLDER: &str = "_ledger/staging";
+pub(super) const STAGING_FOLDER: &str = "_ledger/staging";
 /// Folders below folders that are listed; ours are three deep. Links that lead in circles end here.
 const MAX_DEPTH: usize = 8;
 

@@ -14,13 +14,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::lease::{Lease, NoLease};
+use super::lease::{Lease, NoLease, TERM};
 use super::local::Local;
 use super::{Kind, Store};
 use crate::error::{Code, Error};
-
-/// How long a lease lasts without being renewed; a run that was killed blocks the next one that long.
-const LEASE: Duration = Duration::from_mins(2);
 
 /// Why the lock was not obtained.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +88,7 @@ enum Held {
 impl Store {
     /// Takes the lock of the output, or says at once who has it.
     pub async fn lock(&self, run_id: &str, command: &str, now: DateTime<Utc>) -> Result<RunLock, LockError> {
-        self.lock_for(run_id, command, now, LEASE).await
+        self.lock_for(run_id, command, now, TERM).await
     }
 
     /// [`Store::lock`], with a lease of this length.
@@ -187,10 +184,16 @@ impl Drop for KernelLock {
 /// The holder in words; it may just have changed, so anything readable will do.
 fn describe(file: &mut File) -> String {
     let mut text = String::new();
-    let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
-    match read.ok().and_then(|_| serde_json::from_str::<Holder>(&text).ok()) {
-        Some(holder) => holder.to_string(),
-        None => "it is just starting or ending".to_owned(),
+    // What cannot be read says nothing, as an empty file does.
+    let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
+    holder_in_words(&text)
+}
+
+/// The holder that a lock file names.
+pub(super) fn holder_in_words(text: &str) -> String {
+    match serde_json::from_str::<Holder>(text) {
+        Ok(holder) => holder.to_string(),
+        Err(_) => "it is just starting or ending".to_owned(),
     }
 }
 

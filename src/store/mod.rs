@@ -18,6 +18,7 @@ mod lease;
 mod local;
 mod lock;
 mod open;
+mod probe;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
