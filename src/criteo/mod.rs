@@ -3,6 +3,7 @@
 //! Which endpoints exist is data (`connectors/criteo/connector.toml`); there is no way to call another one. Waiting and
 //! repeating belong to `http`, tokens to `auth`, rows to `table`.
 
+mod application;
 mod client;
 mod connection;
 mod decoding;
@@ -14,6 +15,7 @@ mod requests;
 mod version;
 
 pub use crate::document::Calls;
+pub use application::Application;
 pub use client::{ApiNotice, ClientParts, CriteoClient, FetchError, FetchErrorKind, ReportAnswer, RowMemory};
 pub use connection::{Connection, Patience, Usage};
 pub use lists::{ListPage, ListRequest, ResourceSink};

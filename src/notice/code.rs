@@ -21,6 +21,8 @@ const CONFIGURED: &[&str] = &["check", "plan", "pull", "backfill", "demo", "stat
 const OUTPUT: &[&str] = &["check", "plan", "pull", "backfill", "demo", "status"];
 /// Commands that load into a warehouse.
 const LOADS: &[&str] = &["load", "pull", "backfill", "demo"];
+/// Commands that load into a warehouse, or look whether they could.
+const TARGETS: &[&str] = &["check", "load", "pull", "backfill", "demo"];
 /// Any command.
 const ANY: &[&str] = &[];
 
@@ -305,8 +307,9 @@ codes! {
     ConsentMissing {
         name: "consent_missing", kind: Consent, seen_in: CALLS,
         cause: "No advertiser, or none of the configured ones, has consented to the application.",
-        remedy: "in Criteo's partner portal, generate a consent link for the app and have an admin of each advertiser accept \
-                 it (it works once and for 30 days)",
+        remedy: "in Criteo's partner portal, generate a consent link for the app and have an admin, business manager or technical \
+                 manager of each advertiser accept it (it works once and for 30 days); for an app of the kind Authorization Code, \
+                 run `criteo-source login`",
     }
     AdvertiserWithoutConsent {
         name: "advertiser_without_consent", kind: Consent, seen_in: CALLS,
@@ -319,9 +322,12 @@ codes! {
         remedy: "have an admin of the advertiser accept the app's consent link, or leave the advertiser out of `advertisers`",
     }
     WrongService {
-        name: "wrong_service", kind: Scope, seen_in: &["check"],
-        cause: "The application was created for another service than C-Growth and marketing solutions.",
-        remedy: "create a new app in Criteo's partner portal and choose the service \"C-Growth and marketing solutions\"",
+        name: "wrong_service", kind: Scope, seen_in: &["check", "pull", "backfill"],
+        cause: "The application was created for another service (C-Max, which is for retail media) than C-Growth and marketing \
+                solutions.",
+        remedy: "create a new app in Criteo's partner portal (an activated one cannot be changed): choose the service \"C-Growth and \
+                 marketing solutions\" and Read permission for Analytics, Campaigns and Creatives, create a key, and have the \
+                 advertisers consent to it",
     }
 
     // Calls to Criteo.
@@ -387,8 +393,9 @@ codes! {
         remedy: "install the system's CA certificates, or let `SSL_CERT_FILE` name a file of them",
     }
     ClockSkew {
-        name: "clock_skew", kind: Warning, seen_in: CALLS,
-        cause: "The clock of this machine and that of Criteo's servers differ by more than a minute.",
+        name: "clock_skew", kind: Configuration, seen_in: &["check"],
+        cause: "The clock of this machine and that of Criteo's servers differ: by more than a minute is a warning, by more than a \
+                day an error, because the wrong days would be fetched.",
         remedy: "set the clock (with NTP): which days are due depends on it",
     }
 
@@ -584,12 +591,12 @@ codes! {
 
     // Warehouses.
     WarehouseRefused {
-        name: "warehouse_refused", kind: Warehouse, seen_in: LOADS,
+        name: "warehouse_refused", kind: Warehouse, seen_in: TARGETS,
         cause: "The warehouse refused the credentials, a permission, or a statement.",
         remedy: "grant what the message names, then load again; what was pulled is published",
     }
     WarehouseUnavailable {
-        name: "warehouse_unavailable", kind: Warehouse, seen_in: LOADS,
+        name: "warehouse_unavailable", kind: Warehouse, seen_in: TARGETS,
         cause: "The warehouse could not be reached, or did not answer in time.",
         remedy: "load again; what was pulled is published",
     }
@@ -605,7 +612,7 @@ codes! {
         remedy: "name the output with `--output`, or run `criteo-source pull` first",
     }
     LoadDriverMissing {
-        name: "load_driver_missing", kind: Warehouse, seen_in: LOADS,
+        name: "load_driver_missing", kind: Warehouse, seen_in: TARGETS,
         cause: "The program or driver that speaks to the warehouse is not installed.",
         remedy: "install what the message names",
     }

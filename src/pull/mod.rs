@@ -30,5 +30,6 @@ mod survey;
 
 pub use planner::{Forecast, Plan, Planner, Removal, Scope};
 pub(crate) use portfolio::Portfolio;
-pub use run::{Finished, Launch, is_clock_wrong, portfolio_error, removal};
+pub use portfolio::portfolio_error;
+pub use run::{Finished, Launch, clock_skew, is_clock_wrong, removal};
 pub use survey::{Survey, Surveyed, adopt, adopt_start, refuse_mixture, remembered_refusals, remembered_unavailable};

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use super::analytics;
 use super::context::{Run, RunParts};
 use super::journal::Entries;
@@ -16,11 +18,11 @@ use super::survey::{
 };
 use crate::catalog::{Connector, EndpointId, Table};
 use crate::clock::{Clock, Deadline};
-use crate::criteo::{Calls, Connection, CriteoClient, FetchError, FetchErrorKind, VersionAge};
+use crate::criteo::{Calls, Connection, CriteoClient, VersionAge};
 use crate::dates::today;
 use crate::error::Error;
 use crate::ledger::{FORMAT_VERSION, PartitionRecord, RunOutcome, RunRecord};
-use crate::notice::{ErrorKind, ExitCodes, judge};
+use crate::notice::judge;
 use crate::output::{Output, OutputError};
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -88,14 +90,11 @@ impl Launch {
         adopt(&mut settings, &output.ledger())?;
         tokio::pin!(interrupted);
         let portfolio = tokio::select! {
-            portfolio = Portfolio::fetch(&connection.client, &settings.advertisers) => {
-                portfolio.map_err(|error| portfolio_error(&error))
-            }
+            portfolio = Portfolio::fetch_someone(&connection.client, &settings.advertisers) => portfolio,
             () = &mut interrupted => {
                 Err(Error::new(Code::Interrupted, "the run was stopped before Criteo had listed the advertisers"))
             }
         };
-        let portfolio = portfolio.and_then(|portfolio| portfolio.require_someone().map(|()| portfolio));
         // A typing error in the credentials leaves no folder behind.
         let portfolio = portfolio.inspect_err(|_| store.abandon())?;
         let run = Run::new(RunParts {
@@ -384,25 +383,14 @@ fn version_warning(clock: &Clock) -> Option<Notice> {
     Some(Notice::new(Code::ApiVersionSunset, message))
 }
 
-/// Without the list of advertisers nothing can be fetched.
-pub fn portfolio_error(error: &FetchError) -> Error {
-    let mut notice = error.notice();
-    match error.kind() {
-        FetchErrorKind::AdvertiserRefused => notice.code = Code::ScopeMissing,
-        // A page of a gateway or half a list, every time: no shape that this program does not know.
-        FetchErrorKind::Unreadable if error.is_exhausted() => notice.code = Code::ApiUnavailable,
-        _ => {}
-    }
-    let is_partial = notice.code.kind() == ErrorKind::Partial;
-    let error = Error::from(notice);
-    // "Partial" would say that the rest is published, and there is none.
-    if is_partial { error.with_exit_code(ExitCodes::UNEXPECTED) } else { error }
+/// How far this machine's clock is ahead of the server's, as its last answer told it; negative if it is behind.
+pub fn clock_skew(client: &CriteoClient, clock: &Clock) -> Option<TimeDelta> {
+    client.server_time().map(|server| clock.now() - server)
 }
 
 /// Whether the clock and the server's differ by more than a day: one of them is wrong.
 pub fn is_clock_wrong(client: &CriteoClient, clock: &Clock) -> bool {
-    let day = chrono::TimeDelta::days(1);
-    client.server_time().is_some_and(|server| (clock.now() - server).abs() > day)
+    clock_skew(client, clock).is_some_and(|skew| skew.abs() > TimeDelta::days(1))
 }
 
 /// What `keep_days` may remove.

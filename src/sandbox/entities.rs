@@ -48,10 +48,10 @@ pub(super) fn advertisers(world: &World) -> Vec<Value> {
 }
 
 /// The app (API.md 5.2).
-pub(super) fn application() -> Value {
+pub(super) fn application(service: &str) -> Value {
     json!({"type": "ApplicationSummaryModel",
            "attributes": {"applicationId": 4_711, "organizationId": 815, "name": "Sandbox app",
-                          "description": null, "criteoService": "MarketingSolutions"}})
+                          "description": null, "criteoService": service}})
 }
 
 /// A search body: absent and null lists do not filter; what is not a number matches nothing.

@@ -296,7 +296,8 @@ impl Gateway {
         if counted.refused {
             return Err(Problem::too_many());
         }
-        if let Some(scope) = endpoint.scope().filter(|scope| !self.options.scopes.contains(*scope)) {
+        let is_granted = |scope: &str| self.options.is_marketing() && self.options.scopes.contains(scope);
+        if let Some(scope) = endpoint.scope().filter(|scope| !is_granted(scope)) {
             return Err(Problem::no_scope(scope));
         }
         if exchange.method != endpoint.method() {
@@ -449,8 +450,9 @@ fn dispatch(ask: &Ask<'_>, endpoint: Endpoint<'_>, body: &Value, query: &str) ->
         Endpoint::Statistics => return statistics::report(ask, body).map(Answer::Report),
         Endpoint::Placements => return placements::report(ask, body).map(Answer::Report),
         Endpoint::Transactions => return transactions::report(ask, body).map(Answer::Report),
+        Endpoint::Portfolio if !ask.options.is_marketing() => json!([]),
         Endpoint::Portfolio => Value::Array(entities::advertisers(ask.world)),
-        Endpoint::Application => entities::application(),
+        Endpoint::Application => entities::application(&ask.options.service),
         Endpoint::CampaignSearch => Value::Array(entities::campaigns(ask, body)?),
         Endpoint::Campaign(id) => entities::campaign_by_id(ask, id)?,
         Endpoint::AdSetSearch => Value::Array(entities::ad_sets(ask, body)?),

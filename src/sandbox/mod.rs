@@ -33,7 +33,7 @@ mod tests;
 
 pub use entities::EntityKind;
 pub use faults::{Envelope, Fault, FaultKind, KeyCase, RateReset, UnknownFault, ValueStyle};
-pub use options::{ANALYTICS_READ, CAMPAIGN_READ, CREATIVE_READ, SandboxOptions};
+pub use options::{ANALYTICS_READ, CAMPAIGN_READ, CREATIVE_READ, MARKETING_SOLUTIONS, RETAIL_MEDIA, SandboxOptions};
 pub use running::{Call, Sandbox, Truth};
 
 use running::Ask;
