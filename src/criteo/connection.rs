@@ -56,15 +56,10 @@ pub enum Patience {
 }
 
 impl Patience {
-    /// Attempts without any connection.
-    const INTERACTIVE_ATTEMPTS: u32 = 2;
-    /// How long each may take.
-    const INTERACTIVE_TIMEOUT: Duration = Duration::from_secs(5);
-
-    fn apply(self, options: &mut HttpOptions) {
-        if self == Self::Interactive {
-            options.connect_timeout = options.connect_timeout.min(Self::INTERACTIVE_TIMEOUT);
-            options.retry.no_connections = Self::INTERACTIVE_ATTEMPTS;
+    fn apply(self, options: HttpOptions) -> HttpOptions {
+        match self {
+            Self::Scheduled => options,
+            Self::Interactive => options.interactive(),
         }
     }
 }
@@ -153,8 +148,7 @@ impl TokenGate {
         if let Some(timeout) = settings.timeout {
             (options.connect_timeout, options.read_timeout) = (timeout / 2, timeout);
         }
-        patience.apply(&mut options);
-        let http = HttpClient::new(options, clock.clone())
+        let http = HttpClient::new(patience.apply(options), clock.clone())
             .map_err(|error| Error::new(Code::HttpsUnavailable, error.to_string()).with_source(error))?;
         let url = Url::parse(&format!("{base}{}", connector.token_path)).map_err(Error::unexpected)?;
         let quota = Quota::new("token", TOKEN_CALLS_PER_MINUTE, clock.clone());

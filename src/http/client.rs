@@ -57,6 +57,21 @@ impl Default for HttpOptions {
     }
 }
 
+impl HttpOptions {
+    /// Attempts without any connection, where somebody waits.
+    const INTERACTIVE_ATTEMPTS: u32 = 2;
+    /// How long each of them may take.
+    const INTERACTIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// The same for somebody who waits: a connection that cannot be made is given up within seconds.
+    #[must_use]
+    pub fn interactive(mut self) -> Self {
+        self.connect_timeout = self.connect_timeout.min(Self::INTERACTIVE_TIMEOUT);
+        self.retry.no_connections = Self::INTERACTIVE_ATTEMPTS;
+        self
+    }
+}
+
 /// What the client did so far, over all requests. Calls, and waits for a quota, are counted by each quota.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpStatistics {

@@ -276,6 +276,9 @@ fn transport_hint(failure: &Failure) -> &'static str {
             "the server's certificate is not trusted (check the address; behind a proxy that inspects traffic, let \
              `SSL_CERT_FILE` name a file with its certificate)"
         }
+        Some(TlsProblem::CertificateDates) => {
+            "the server's certificate is not valid at the time that this machine's clock shows (set the clock, with NTP)"
+        }
         Some(TlsProblem::Handshake) => {
             "the server refuses the encrypted connection (check the address, and whether a proxy is in between)"
         }

@@ -8,6 +8,8 @@ use std::io;
 pub(super) enum TlsProblem {
     /// The server's certificate does not check out.
     Certificate,
+    /// The server's certificate is not valid now, by the clock of this machine.
+    CertificateDates,
     /// One side wants what the other cannot do.
     Handshake,
     /// Whatever answers there, it is not TLS.
@@ -44,8 +46,11 @@ pub(super) fn is_proxy_refusal(error: &(dyn Error + 'static)) -> bool {
 }
 
 fn lasting(error: &rustls::Error) -> Option<TlsProblem> {
-    use rustls::{AlertDescription as Alert, Error as Tls, InvalidMessage};
+    use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls, InvalidMessage};
     match error {
+        Tls::InvalidCertificate(
+            Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. },
+        ) => Some(TlsProblem::CertificateDates),
         Tls::InvalidCertificate(_) | Tls::NoCertificatesPresented => Some(TlsProblem::Certificate),
         Tls::UnsupportedNameType | Tls::PeerIncompatible(_) => Some(TlsProblem::Handshake),
         // The first bytes are no record of TLS: an HTTP server that was sent a handshake answers like this.
@@ -75,6 +80,8 @@ mod tests {
         let wrapped = |inner| io::Error::other(io::Error::new(io::ErrorKind::InvalidData, inner));
         let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
         assert_eq!(tls_problem(&wrapped(certificate)), Some(TlsProblem::Certificate));
+        let early = rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidYet);
+        assert_eq!(tls_problem(&wrapped(early)), Some(TlsProblem::CertificateDates));
         let refused = rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
         assert_eq!(tls_problem(&wrapped(refused)), Some(TlsProblem::Handshake));
         assert_eq!(tls_problem(&wrapped(rustls::Error::DecryptError)), None);

@@ -1,6 +1,6 @@
 //! What a target must be able to do, and what it is given. The algorithm is in [`super::run`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -146,11 +146,27 @@ pub trait Target {
     /// Creates these views, or replaces them.
     async fn create_views(&mut self, views: &[View]) -> Result<(), LoadError>;
 
+    /// Whether a load could begin, as far as reading tells: what is there, in words. For targets in [`Mode::Print`], which change
+    /// nothing.
+    async fn probe(&mut self) -> Result<String, LoadError> {
+        let held = self.held().await?;
+        Ok(format!("{}: {}", self.place(), held_in_words(&held)))
+    }
+
     /// What was executed so far.
     fn statistics(&self) -> TargetStatistics;
 
     /// The statements that [`Mode::Print`] collected, in order.
     fn statements(&self) -> Vec<String>;
+}
+
+/// What a target holds, for a person.
+pub(super) fn held_in_words(held: &[HeldPartition]) -> String {
+    let tables: BTreeSet<&str> = held.iter().map(|partition| partition.table.as_str()).collect();
+    match (tables.len(), held.len()) {
+        (0, _) => "nothing is loaded yet".to_owned(),
+        (tables, partitions) => format!("{partitions} partitions of {tables} tables are loaded"),
+    }
 }
 
 /// A table of the target as the views need it.

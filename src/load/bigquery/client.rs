@@ -15,6 +15,7 @@ use crate::error::error_chain;
 use crate::http::{BearerSource, Body, HttpClient, HttpOptions, Problem, Request, SendError};
 use crate::load::error::{LoadError, LoadErrorKind};
 use crate::load::files::LoadFile;
+use crate::load::target::Mode;
 use crate::settings::load::BigQuerySettings;
 
 const API: &str = "https://bigquery.googleapis.com";
@@ -54,7 +55,7 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    pub(super) fn new(settings: &BigQuerySettings, clock: &Clock) -> Result<Self, LoadError> {
+    pub(super) fn new(settings: &BigQuerySettings, mode: Mode, clock: &Clock) -> Result<Self, LoadError> {
         let unusable = |message: String| LoadError::new(LoadErrorKind::Unreachable, message);
         let emulator = settings
             .emulator_host
@@ -63,6 +64,8 @@ impl Client {
         let base = Url::parse(emulator.as_deref().unwrap_or(API))
             .map_err(|error| unusable(format!("`BIGQUERY_EMULATOR_HOST` is not an address: {error}")))?;
         let options = HttpOptions { allow_plain_http: emulator.is_some(), ..HttpOptions::default() };
+        // Somebody waits for what is only printed.
+        let options = if mode == Mode::Print { options.interactive() } else { options };
         let http = HttpClient::new(options, clock.clone()).map_err(|error| unusable(error_chain(&error)))?;
         let bearer: Option<Arc<dyn BearerSource>> = if emulator.is_some() {
             None

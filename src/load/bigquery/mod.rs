@@ -17,7 +17,7 @@ use self::client::Client;
 use super::error::{LoadError, LoadErrorKind};
 use super::files::{LoadFile, Location};
 use super::state::{HeldPartition, STATE_TABLE};
-use super::target::{Existing, Loaded, Mode, TableLoad, Target, TargetStatistics};
+use super::target::{Existing, Loaded, Mode, TableLoad, Target, TargetStatistics, held_in_words};
 use crate::catalog::sql::views::{Dialect, View};
 use crate::catalog::sql::{MARK, bigquery};
 use crate::catalog::{Column, Table};
@@ -45,7 +45,7 @@ pub struct BigQuery {
 impl BigQuery {
     /// A target; nothing is called before it is needed.
     pub fn new(settings: &BigQuerySettings, mode: Mode, clock: &Clock) -> Result<Self, LoadError> {
-        let client = Client::new(settings, clock)?;
+        let client = Client::new(settings, mode, clock)?;
         let nonce = uuid::Uuid::now_v7().simple().to_string();
         let settings = settings.clone();
         Ok(Self { settings, client, mode, nonce, statements: Vec::new(), is_dataset_there: false, held: Vec::new() })
@@ -245,6 +245,15 @@ impl Target for BigQuery {
     async fn create_views(&mut self, views: &[View]) -> Result<(), LoadError> {
         let script = sql::create_views(self.client.project(), &self.settings.dataset, views);
         self.query(&script, "views").await
+    }
+
+    async fn probe(&mut self) -> Result<String, LoadError> {
+        let held = self.held().await?;
+        let (place, location) = (self.place(), &self.settings.location);
+        if !self.is_dataset_there {
+            return Ok(format!("{place}: there is no such dataset yet; the first load creates it in {location}"));
+        }
+        Ok(format!("{place}: {}", held_in_words(&held)))
     }
 
     fn statistics(&self) -> TargetStatistics {

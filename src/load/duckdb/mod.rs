@@ -14,7 +14,7 @@ use self::place::Place;
 use self::session::Session;
 use super::error::{LoadError, LoadErrorKind};
 use super::state::{HeldPartition, STATE_TABLE};
-use super::target::{Existing, Loaded, Mode, TableLoad, Target, TargetStatistics};
+use super::target::{Existing, Loaded, Mode, TableLoad, Target, TargetStatistics, held_in_words};
 use crate::catalog::sql::views::{Dialect, View};
 use crate::catalog::sql::{MARK, duckdb};
 use crate::catalog::{Column, Table};
@@ -204,6 +204,21 @@ impl Target for DuckDb {
     async fn create_views(&mut self, views: &[View]) -> Result<(), LoadError> {
         let statements = sql::create_views(&self.place, views);
         self.execute(statements).await
+    }
+
+    async fn probe(&mut self) -> Result<String, LoadError> {
+        // Also where there is no database yet, which `held` would not look for.
+        let mut session = Session::start(self.settings.program.as_deref())?;
+        let version: Vec<serde_json::Value> = session.run(sql::VERSION).await?;
+        let version =
+            version.first().and_then(|row| row["version"].as_str()).unwrap_or("of an unknown version").to_owned();
+        self.place.check_writable()?;
+        let place = self.place();
+        if !self.place.exists() {
+            return Ok(format!("DuckDB {version}; {place}: the first load creates it"));
+        }
+        let held = self.held().await?;
+        Ok(format!("DuckDB {version}; {place}: {}", held_in_words(&held)))
     }
 
     fn statistics(&self) -> TargetStatistics {

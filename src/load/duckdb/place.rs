@@ -8,6 +8,7 @@ use crate::load::error::{LoadError, LoadErrorKind};
 
 /// The name under which the database is attached.
 const ALIAS: &str = "criteo_target";
+const FILE_REMEDY: &str = "name a file in a folder that exists and that you may write to";
 
 /// Whose SQL counts in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +102,29 @@ impl Place {
         }
     }
 
+    /// Whether a load may write to it, as far as that can be told without connecting or creating it: a file, or the folder that the
+    /// file would be in.
+    pub(super) fn check_writable(&self) -> Result<(), LoadError> {
+        if self.engine != Engine::DuckDb {
+            return Ok(());
+        }
+        let file = Path::new(&self.address);
+        let unusable = |message: String| LoadError::new(LoadErrorKind::Unreachable, message).with_remedy(FILE_REMEDY);
+        if file.exists() {
+            // Opened for writing, and closed as it is.
+            let opened = std::fs::OpenOptions::new().append(true).open(file);
+            return opened
+                .map(drop)
+                .map_err(|error| unusable(format!("cannot write to `{}`: {error}", file.display())));
+        }
+        let folder = file.parent().unwrap_or(file);
+        match std::fs::metadata(folder) {
+            Ok(found) if found.is_dir() => Ok(()),
+            Ok(_) => Err(unusable(format!("cannot create `{}`: `{}` is no folder", file.display(), folder.display()))),
+            Err(error) => Err(unusable(format!("cannot create `{}`: `{}`: {error}", file.display(), folder.display()))),
+        }
+    }
+
     /// The statement that attaches it.
     pub(super) fn attach(&self, read_only: bool) -> String {
         let own = match self.engine {
@@ -127,7 +151,7 @@ impl Place {
             Engine::DuckDb if error.message.contains("lock") => {
                 "another program has the file open: close it, or load when it is done"
             }
-            Engine::DuckDb => "name a file in a folder that exists and that you may write to",
+            Engine::DuckDb => FILE_REMEDY,
             Engine::DuckLake => "the extension `ducklake` must be installed, and its catalog reachable",
             Engine::MotherDuck => "set `motherduck_token` in the environment, and let the database exist",
             Engine::Postgres => {

@@ -29,6 +29,9 @@ fn stored(engine: Engine, column: &Column) -> Column {
     }
 }
 
+/// Which DuckDB it is.
+pub(super) const VERSION: &str = "SELECT version() AS version;\n";
+
 fn in_schema(place: &Place, name_column: &str, name: &str) -> String {
     format!(
         "database_name = {} AND schema_name = {} AND lower({name_column}) = {}",
