@@ -152,9 +152,11 @@ pub enum Command {
     /// Writes `--config`, or `./criteo-source.toml`.
     Init,
 
-    /// Prove credentials, permissions, consent, reports and output before the first run; lists every problem at once
+    /// Prove credentials, permissions, consent, reports, output and load targets before the first run
     ///
-    /// Asks Criteo for one day of each enabled report of one advertiser, and writes no data. Nothing is wrong: exit 0.
+    /// Prints each finding as it is known, and every problem with its remedy at the end. Fetches one day of each enabled report of
+    /// one advertiser, looks at the output and at every configured load target, and leaves nothing behind. Nothing is wrong: exit
+    /// 0; credentials, permissions or consent: 3; configuration: 2; output: 6; only a load target: 8.
     Check,
 
     /// Sign in with a browser, for an app of the kind Authorization Code; its refresh token is stored for later runs

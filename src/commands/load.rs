@@ -18,7 +18,7 @@ use crate::load::changes::Scope;
 use crate::load::duckdb::DuckDb;
 use crate::load::files::OutputFiles;
 use crate::load::snowflake::Snowflake;
-use crate::load::{self, LoadError, LoadErrorKind, LoadReport, Mode, Options};
+use crate::load::{self, LoadError, LoadErrorKind, LoadReport, Mode, Options, Target};
 use crate::notice::{Notice, Outcome};
 use crate::settings::load::TargetKind;
 use crate::settings::{ObjectStore, OutputLocation, Settings};
@@ -139,6 +139,16 @@ async fn into_one(
                 LoadReport::failed(kind, settings.load.snowflake.database.as_deref().unwrap_or_default(), &error)
             }
         },
+    }
+}
+
+/// Whether a load into a target could begin: what is there, in words. Nothing is changed.
+pub(super) async fn probe(kind: TargetKind, settings: &Settings, clock: &Clock) -> Result<String, LoadError> {
+    match kind {
+        TargetKind::DuckDb => DuckDb::new(&settings.load.duckdb, Mode::Print)?.probe().await,
+        TargetKind::BigQuery => BigQuery::new(&settings.load.bigquery, Mode::Print, clock)?.probe().await,
+        // It would take a driver that is missing for an empty schema if it were only to print.
+        TargetKind::Snowflake => Snowflake::new(&settings.load.snowflake, Mode::Execute)?.probe().await,
     }
 }
 

@@ -146,8 +146,7 @@ pub trait Target {
     /// Creates these views, or replaces them.
     async fn create_views(&mut self, views: &[View]) -> Result<(), LoadError>;
 
-    /// Whether a load could begin, as far as reading tells: what is there, in words. For targets in [`Mode::Print`], which change
-    /// nothing.
+    /// Whether a load could begin, as far as reading tells: what is there, in words. It changes nothing.
     async fn probe(&mut self) -> Result<String, LoadError> {
         let held = self.held().await?;
         Ok(format!("{}: {}", self.place(), held_in_words(&held)))

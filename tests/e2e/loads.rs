@@ -342,3 +342,27 @@ fn without_the_program_the_message_says_how_to_get_it() {
     assert_eq!(nothing.code, 2, "{}", nothing.stderr);
     assert!(nothing.stderr.contains("[load.duckdb]"), "{}", nothing.stderr);
 }
+
+#[test]
+fn check_tells_what_is_loaded_and_neither_creates_nor_changes_a_database() {
+    let Some(warehouse) = Warehouse::pulled() else { return };
+    let told = || {
+        let document = warehouse.run("check").expect(0);
+        let checks = document["checks"].as_array().expect("a list").clone();
+        let found = checks.iter().find(|check| check["name"] == "load.duckdb").expect("it is checked");
+        found["message"].as_str().expect("text").to_owned()
+    };
+    let missing = told();
+    assert!(missing.starts_with("DuckDB v") && missing.ends_with("the first load creates it"), "{missing}");
+    assert!(!warehouse.database.exists(), "looking creates nothing");
+    let ended = warehouse.run("load duckdb");
+    assert_eq!(ended.code, 0, "{}", ended.everything());
+    let before = std::fs::read(&warehouse.database).expect("the database");
+    let loaded = told();
+    assert!(loaded.ends_with(" tables are loaded") && loaded.contains(" partitions of "), "{loaded}");
+    assert_eq!(std::fs::read(&warehouse.database).expect("the database"), before);
+    warehouse.account.configure("[load.duckdb]\ndatabase = './no/such/folder/x.duckdb'\n");
+    let document = warehouse.run("check").expect(8);
+    assert_eq!(codes(&document, "errors"), ["warehouse_unavailable"]);
+    assert!(messages(&document, "errors").contains("a folder that exists"), "{document:#}");
+}

@@ -5,6 +5,7 @@
 //! every Parquet file. Waits are counted, not slept. Nothing here needs an account or a network.
 
 mod calls;
+mod check;
 mod commands;
 mod completeness;
 mod deadlines;

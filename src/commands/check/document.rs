@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::finding::{Finding, Verdict};
 use crate::clock::Clock;
+use crate::commands::output;
 use crate::criteo::{Connection, Usage};
 use crate::document::Document;
-use crate::notice::Notice;
+use crate::notice::{ErrorKind, Notice, judge};
 use crate::settings::Settings;
 
 /// What only this document has.
@@ -63,23 +64,22 @@ pub(super) fn of(
         warnings,
         ..Document::new(run_id, "check", CheckMembers { checks: findings.into_iter().map(check).collect() })
     };
-    document.ended(errors, 0)
+    let kind = deciding(&errors);
+    Document { kind, ..document.ended(errors, 0) }
 }
 
-/// The checklist, then what it amounts to.
+/// What decides the exit code. A warehouse concerns loads only: it decides where nothing else is wrong.
+fn deciding(errors: &[Notice]) -> Option<ErrorKind> {
+    let others: Vec<Notice> =
+        errors.iter().filter(|error| error.code.kind() != ErrorKind::Warehouse).cloned().collect();
+    judge(if others.is_empty() { errors } else { &others }, 0).1
+}
+
+/// What all findings amount to: every problem and warning with its remedy, then a verdict.
 pub(super) fn render(document: &CheckDocument) -> String {
-    let mut text = String::new();
-    let width = document.members.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
-    for check in document.members.checks.iter().filter(|check| check.outcome != Verdict::Skipped) {
-        let label = label(check.outcome);
-        line(&mut text, &format!("{label:<8} {:<width$}  {}", check.name, check.message));
-        if let Some(remedy) = &check.remedy {
-            line(&mut text, &format!("{:<8} {:<width$}  -> {remedy}", "", ""));
-        }
-    }
-    for (reason, names) in skipped(document) {
-        line(&mut text, &format!("{:<8} {}: {reason}", label(Verdict::Skipped), names.join(", ")));
-    }
+    let mut text = String::from("\n");
+    output::notices(&mut text, "warning", &document.warnings);
+    output::notices(&mut text, "error", &document.errors);
     let calls = document.calls;
     let (problems, warnings) = (document.errors.len(), document.warnings.len());
     let verdict = match (problems, warnings) {
@@ -89,35 +89,31 @@ pub(super) fn render(document: &CheckDocument) -> String {
         _ => format!("{}, {}", count(problems, "problem"), count(warnings, "warning")),
     };
     let (report, default, token) = (calls.report, calls.default, calls.token);
-    line(&mut text, &format!("{verdict} ({report} report calls, {default} other calls, {token} token calls)"));
+    writeln!(text, "{verdict} ({report} report calls, {default} other calls, {token} token calls)")
+        .expect("a string takes any text");
     text
-}
-
-fn label(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Ok => "ok",
-        Verdict::Warning => "warning",
-        Verdict::Problem => "problem",
-        Verdict::Skipped => "skipped",
-    }
-}
-
-/// Checks that were skipped, by reason, in the order of the list.
-fn skipped(document: &CheckDocument) -> Vec<(&str, Vec<&str>)> {
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-    for check in document.members.checks.iter().filter(|check| check.outcome == Verdict::Skipped) {
-        match reasons.iter_mut().find(|(reason, _)| *reason == check.message) {
-            Some((_, names)) => names.push(&check.name),
-            None => reasons.push((&check.message, vec![&check.name])),
-        }
-    }
-    reasons
 }
 
 fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-fn line(text: &mut String, content: &str) {
-    writeln!(text, "{content}").expect("a string takes any text");
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notice::Code;
+
+    #[test]
+    fn a_warehouse_decides_the_exit_code_only_where_nothing_else_is_wrong() {
+        for (codes, exit) in [
+            (&[][..], None),
+            (&[Code::WarehouseRefused], Some(8)),
+            (&[Code::WarehouseRefused, Code::ScopeMissing], Some(3)),
+            (&[Code::LoadDriverMissing, Code::SettingRejected], Some(2)),
+            (&[Code::WarehouseUnavailable, Code::OutputFailed, Code::ScopeMissing], Some(6)),
+        ] {
+            let errors: Vec<Notice> = codes.iter().map(|code| Notice::new(*code, "")).collect();
+            assert_eq!(deciding(&errors).map(ErrorKind::exit_code), exit, "{codes:?}");
+        }
+    }
 }

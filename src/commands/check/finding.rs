@@ -10,8 +10,12 @@ use crate::notice::{Code, Notice};
 pub(super) const CONFIGURATION: &str = "configuration";
 /// The age of the API version.
 pub(super) const API_VERSION: &str = "api_version";
-/// The output folder.
+/// Whether the output takes files.
 pub(super) const OUTPUT: &str = "output";
+/// Whether another run holds its lock.
+pub(super) const LOCK: &str = "output.lock";
+/// What it holds.
+pub(super) const CONTENTS: &str = "output.contents";
 /// An access token.
 pub(super) const CREDENTIALS: &str = "credentials";
 

@@ -1,20 +1,33 @@
-//! `check`: everything a scheduled run needs, proven before the first one; all problems at once, each with its remedy.
+//! `check`: everything a scheduled run needs, proven before the first one; each finding as it is known, and all problems at the end,
+//! each with its remedy.
 //!
 //! It asks Criteo as little as proves something: who we are, one page of campaigns and of creatives, one day of each
-//! wanted report. It publishes nothing; of the output it makes the folder, and a file that goes away again. It repairs
-//! nothing, and repeats no check of the configuration that reading it already made.
+//! wanted report. It leaves nothing behind: what it writes to the output to prove that it can is removed at once, and targets of
+//! `load` are only read. It repairs nothing, and repeats no check of the configuration that reading it already made.
+//!
+//! ```text
+//! mod ─┬─ place, targets ──────────┐
+//!      └─ api ── reach ── probe    ├─ finding, checklist ── document
+//!          └───────────────────────┘
+//! ```
 
 mod api;
+mod checklist;
 mod document;
 mod finding;
 mod place;
+mod probe;
 mod reach;
+mod targets;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
+use futures_util::future::join3;
+
 use self::api::ApiChecks;
+use self::checklist::Checklist;
 use self::document::{CheckDocument, render};
 use self::finding::Finding;
 use super::session::Session;
@@ -33,51 +46,64 @@ const MAX_MINUTES: u64 = 10;
 /// Checks everything and prints what was found.
 pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
     let session = Session::load(global)?;
-    let document = examine(session, run_id).await;
-    match global.format {
-        Format::Json => print_document(&document)?,
-        _ => print_text(&render(&document))?,
+    let is_text = global.format != Format::Json;
+    let document = examine(session, run_id, is_text).await?;
+    if is_text {
+        print_text(&render(&document))?;
+    } else {
+        print_document(&document)?;
     }
     Ok(Ended { exit_code: document.exit_code() })
 }
 
-/// Checks everything.
-async fn examine(mut session: Session, run_id: &str) -> CheckDocument {
-    let mut findings = Vec::new();
-    let tables = configuration(&mut session, &mut findings);
-    let Session { settings, clock, .. } = session;
-    findings.push(api_version(&clock));
-    findings.extend(place::check(&settings, &clock, run_id).await);
+/// Checks everything, and prints each finding at once if `is_shown`.
+async fn examine(mut session: Session, run_id: &str, is_shown: bool) -> Result<CheckDocument, Error> {
+    let wanted = session.wanted_tables();
+    let tables = wanted.as_deref().unwrap_or_default();
+    let Session { settings, clock, warnings } = session;
+    let list = Checklist::new(names(&settings, tables), is_shown.then_some(print_text));
+    list.add_all(configuration(&settings, &wanted, &warnings));
+    list.add(api_version(&clock));
     let deadline = Deadline::after(&clock, Duration::from_secs(MAX_MINUTES * 60));
-    let connection = match Connection::open_with(&settings, &clock, deadline, Patience::Interactive) {
-        Ok(connection) => {
-            findings.extend(ApiChecks::new(&connection.client, &settings, &tables).run().await);
-            Some(connection)
-        }
-        Err(error) => {
-            findings.extend(Finding::of_error(finding::CREDENTIALS, &error));
-            findings.extend(api::skipped(&findings, &tables, "there are no credentials to ask with"));
-            None
-        }
-    };
-    document::of(run_id, &settings, &clock, connection.as_ref(), findings)
+    let connection = Connection::open_with(&settings, &clock, deadline, Patience::Interactive);
+    let criteo = criteo(&connection, &settings, tables, &clock, &list);
+    join3(criteo, place::check(&settings, tables, &list), targets::check(&settings, &clock, &list)).await;
+    let findings = list.into_findings()?;
+    Ok(document::of(run_id, &settings, &clock, connection.ok().as_ref(), findings))
 }
 
-/// The wanted tables, none if they cannot be resolved; what the configuration says, and what is odd about it.
-fn configuration(session: &mut Session, findings: &mut Vec<Finding>) -> Vec<Table> {
-    let name = finding::CONFIGURATION;
-    let tables = match session.wanted_tables() {
-        Ok(tables) => {
-            findings.push(Finding::ok(name, in_force(&session.settings, &tables)));
-            tables
-        }
+/// Every check, in the order in which the document has them.
+fn names(settings: &Settings, tables: &[Table]) -> Vec<String> {
+    let first = [finding::CONFIGURATION, finding::API_VERSION, finding::OUTPUT, finding::LOCK, finding::CONTENTS];
+    let first = first.map(str::to_owned).into_iter();
+    first.chain(targets::names(settings)).chain(api::names(tables)).collect()
+}
+
+async fn criteo(
+    connection: &Result<Connection, Error>,
+    settings: &Settings,
+    tables: &[Table],
+    clock: &Clock,
+    list: &Checklist,
+) {
+    match connection {
+        Ok(connection) => ApiChecks::new(&connection.client, settings, tables, clock, list).run().await,
         Err(error) => {
-            findings.extend(Finding::of_error(name, &error));
-            Vec::new()
+            list.add_all(Finding::of_error(finding::CREDENTIALS, error));
+            list.skip(&api::names(tables), "there are no credentials to call Criteo with");
         }
+    }
+}
+
+/// What the configuration says, what is wrong with it, and what is odd about it.
+fn configuration(settings: &Settings, tables: &Result<Vec<Table>, Error>, warnings: &[Notice]) -> Vec<Finding> {
+    let name = finding::CONFIGURATION;
+    let mut findings = match tables {
+        Ok(tables) => vec![Finding::ok(name, in_force(settings, tables))],
+        Err(error) => Finding::of_error(name, error),
     };
-    findings.extend(session.warnings.iter().map(|warning| Finding::warning(name, warning.clone())));
-    tables
+    findings.extend(warnings.iter().map(|warning| Finding::warning(name, warning.clone())));
+    findings
 }
 
 fn in_force(settings: &Settings, tables: &[Table]) -> String {

@@ -1,43 +1,73 @@
-//! Whether the output takes what a run writes. The lock is tried and let go at once; no file stays behind but the
-//! folders a run would make.
+//! The output as a run would meet it: writable, locked by whom, and what it holds. Nothing stays behind, not even a folder.
 
-use super::finding::{Finding, OUTPUT};
-use crate::clock::Clock;
+use super::checklist::Checklist;
+use super::finding::{CONTENTS, Finding, LOCK, OUTPUT};
+use crate::catalog::Table;
+use crate::error::Error;
+use crate::ledger::Ledger;
 use crate::notice::{Code, Notice};
-use crate::output::read;
+use crate::output::read_to_plan;
 use crate::pull::refuse_mixture;
 use crate::settings::Settings;
 use crate::store::{LockError, Store, StoreError};
 
-/// Writes, reads the ledger, and looks at the lock. In a bucket the lock is what is written, and it goes away again.
-pub(super) async fn check(settings: &Settings, clock: &Clock, run_id: &str) -> Vec<Finding> {
-    let failed = |notice: Notice, remedy: &str| vec![Finding::problem(OUTPUT, notice.remedy(remedy))];
-    let writable = "let this user write there, or name another place with `output` (or `--output`, `CRITEO_OUTPUT`)";
-    let unusable =
-        |error: StoreError| failed(Notice::of_error(error.code(), &error), error.remedy().unwrap_or(writable));
-    let store = match Store::open(&settings.output).await {
-        Ok(store) => store,
-        Err(error) => return unusable(error),
-    };
-    let mut findings = Vec::new();
-    // A run may start any moment: the lock is let go at once.
-    match store.lock(run_id, "check", clock.now()).await {
-        Ok(lock) => lock.release().await,
-        Err(error @ LockError::Held { .. }) => {
+/// What to do where the store's own words have no better remedy.
+const WRITABLE: &str =
+    "let this user write there, or name another place with `output` (or `--output`, `CRITEO_OUTPUT`)";
+
+/// Writes and removes a file, and looks at the lock and the ledger.
+pub(super) async fn check(settings: &Settings, tables: &[Table], list: &Checklist) {
+    if let Err(error) = look(settings, tables, list).await {
+        let remedy = error.remedy().unwrap_or(WRITABLE);
+        list.add(Finding::problem(OUTPUT, Notice::of_error(error.code(), &error).remedy(remedy)));
+        list.skip(&[LOCK, CONTENTS], "the output cannot be used");
+    }
+}
+
+async fn look(settings: &Settings, tables: &[Table], list: &Checklist) -> Result<(), StoreError> {
+    let store = Store::read_only(&settings.output)?;
+    store.probe_writing().await?;
+    let held = store.probe_lock().await?;
+    let to_make = if store.exists() { "" } else { "; there is no such folder yet, the first run makes it" };
+    list.add(Finding::ok(OUTPUT, format!("`{}` is writable{to_make}", store.name())));
+    list.add(lock(held.as_ref()));
+    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    match read_to_plan(&store, &names).await {
+        Ok(ledger) => list.add_all(contents(settings, &ledger)),
+        Err(error) => list.add_all(Finding::of_error(CONTENTS, &Error::from(error))),
+    }
+    Ok(())
+}
+
+fn lock(held: Option<&LockError>) -> Finding {
+    match held {
+        None => Finding::ok(LOCK, "free"),
+        Some(held) => {
             let remedy = "a run that starts now ends with exit code 7: wait for that one";
-            findings.push(Finding::warning(OUTPUT, Notice::of_error(Code::Locked, &error).remedy(remedy)));
-        }
-        Err(LockError::Store(error)) => return unusable(error),
-    }
-    match read(&store).await {
-        Ok((ledger, ..)) => match refuse_mixture(settings, &ledger) {
-            Ok(()) => findings.insert(0, Finding::ok(OUTPUT, format!("`{}` is writable", store.name()))),
-            Err(error) => findings.extend(Finding::of_error(OUTPUT, &error)),
-        },
-        Err(error) => {
-            let remedy = "restore `_ledger` from a backup, or install the criteo-source that wrote it";
-            findings.extend(failed(error.notice(), remedy));
+            Finding::warning(LOCK, Notice::of_error(Code::Locked, held).remedy(remedy))
         }
     }
-    findings
+}
+
+/// What is there, and whether these settings go with it.
+fn contents(settings: &Settings, ledger: &Ledger) -> Vec<Finding> {
+    match refuse_mixture(settings, ledger) {
+        Ok(()) => vec![Finding::ok(CONTENTS, in_words(ledger))],
+        Err(error) => Finding::of_error(CONTENTS, &error),
+    }
+}
+
+fn in_words(ledger: &Ledger) -> String {
+    let partitions = || ledger.tables().flat_map(|table| ledger.partitions(table));
+    let dates = || partitions().map(|partition| partition.date);
+    let (Some(first), Some(last)) = (dates().min(), dates().max()) else { return "nothing yet".to_owned() };
+    let rows: u64 = partitions().map(|partition| partition.rows).sum();
+    let convention = |what: &str, value: Option<&str>| value.map(|value| format!("{what} {value}"));
+    let parts = [
+        Some(format!("{} tables, {} partitions, {rows} rows", ledger.tables().count(), partitions().count())),
+        Some(if first == last { format!("of {first}") } else { format!("from {first} to {last}") }),
+        convention("amounts in", ledger.currency()),
+        convention("days cut in", ledger.timezone()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

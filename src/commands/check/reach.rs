@@ -4,7 +4,7 @@
 
 use chrono_tz::Tz;
 
-use super::api::ApiChecks;
+use super::probe::Probe;
 use crate::catalog::{Catalog, CustomReport, Grain, Table};
 use crate::criteo::{FetchError, FetchErrorKind};
 use crate::settings::Settings;
@@ -87,12 +87,12 @@ impl Reach {
 }
 
 /// Asks for a minimal report of all advertisers, and on refusal for halves of them.
-pub(super) async fn reach(checks: &ApiChecks<'_>, advertisers: &[String], terms: &Terms) -> Reach {
+pub(super) async fn reach(probe: Probe<'_>, advertisers: &[String], terms: &Terms) -> Reach {
     let table = minimal_report();
     let mut found = Reach::default();
     let mut parts = vec![advertisers.to_vec()];
     while let Some(part) = parts.pop() {
-        match checks.report(&table, part.clone(), terms).await {
+        match probe.report(&table, part.clone(), terms).await {
             Ok(_) => found.accepted.extend(part),
             Err(error) if error.kind() == FetchErrorKind::AdvertiserRefused => match part.as_slice() {
                 [advertiser] => found.refused.push((advertiser.clone(), error)),

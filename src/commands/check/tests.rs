@@ -42,7 +42,7 @@ impl Bench {
         };
         change(&mut options);
         let (secret, today) = (options.client_secret.clone(), options.today);
-        let sandbox = Sandbox::start(options, Clock::system()).await.expect("a sandbox");
+        let sandbox = Sandbox::start(options, Clock::starting_at(noon(today))).await.expect("a sandbox");
         let folder = tempfile::tempdir().expect("a scratch folder");
         let output = folder.path().join("data").display().to_string();
         let flags = Overrides { output: Some(output), as_of: Some(today), ..Overrides::default() };
@@ -64,7 +64,7 @@ impl Bench {
     }
 
     async fn check(&self) -> (CheckDocument, u8) {
-        let document = examine(self.session(), "run").await;
+        let document = examine(self.session(), "run", false).await.expect("nothing is shown");
         let code = document.exit_code();
         (document, code)
     }
@@ -126,8 +126,11 @@ async fn where_all_is_well_every_check_is_listed_and_few_calls_are_made() {
         "configuration",
         "api_version",
         "output",
+        "output.lock",
+        "output.contents",
         "credentials",
         "application",
+        "clock",
         "advertisers",
         "scope.analytics",
         "scope.campaigns",
@@ -147,10 +150,11 @@ async fn where_all_is_well_every_check_is_listed_and_few_calls_are_made() {
     let json = serde_json::to_value(&document).expect("JSON");
     assert_eq!((json["command"].as_str(), json["outcome"].as_str()), (Some("check"), Some("ok")));
     assert_eq!(
-        (json["checks"][4]["name"].as_str(), json["checks"][4]["outcome"].as_str()),
+        (json["checks"][6]["name"].as_str(), json["checks"][6]["outcome"].as_str()),
         (Some("application"), Some("ok"))
     );
-    assert_eq!(json["checks"][4]["message"], "`Sandbox app`");
+    let application = "app `Sandbox app` (id 4711, organization 815, service MarketingSolutions)";
+    assert_eq!(json["checks"][6]["message"], application);
 }
 
 #[tokio::test]
@@ -162,7 +166,10 @@ async fn a_wrong_secret_is_exit_3_with_what_to_compare_and_the_output_is_checked
     assert_eq!(named(&document, Verdict::Problem), ["credentials"]);
     assert_eq!(codes(&document.errors), ["credentials_refused"]);
     assert!(remedy(&document).contains("CRITEO_CLIENT_SECRET"));
-    assert_eq!(named(&document, Verdict::Ok), ["configuration", "api_version", "output"]);
+    assert_eq!(
+        named(&document, Verdict::Ok),
+        ["configuration", "api_version", "output", "output.lock", "output.contents"]
+    );
     assert!(named(&document, Verdict::Skipped).contains(&"scope.creatives"));
 }
 
@@ -298,11 +305,51 @@ async fn a_run_that_holds_the_lock_is_a_warning_and_checking_leaves_the_lock_fre
 }
 
 #[tokio::test]
+async fn a_clock_that_is_wrong_is_a_warning_and_by_more_than_a_day_a_problem() {
+    let mut bench = Bench::new(|_| {}).await;
+    let today = bench.now;
+    for (minutes, code, verdict, words) in [
+        (0, 0, Verdict::Ok, "agrees"),
+        (-10, 0, Verdict::Warning, "behind Criteo's"),
+        (200, 0, Verdict::Warning, "3 hours ahead of Criteo's"),
+        (3 * 24 * 60 + 5, 2, Verdict::Problem, "3 days ahead of Criteo's"),
+    ] {
+        bench.now = today + chrono::TimeDelta::minutes(minutes);
+        let (document, exit) = bench.check().await;
+        let check = document.members.checks.iter().find(|check| check.name == "clock").expect("it was checked");
+        assert_eq!((exit, check.outcome), (code, verdict), "{minutes}: {}", check.message);
+        assert!(check.message.contains(words), "{minutes}: {}", check.message);
+    }
+}
+
+#[tokio::test]
+async fn what_the_output_holds_is_told_and_other_settings_than_its_own_are_a_problem() {
+    let mut bench = Bench::new(|_| {}).await;
+    bench.flags.tables = vec!["campaigns".to_owned(), "creatives".to_owned()];
+    bench.pull().await;
+    let contents = |document: &CheckDocument| {
+        let found = document.members.checks.iter().find(|check| check.name == "output.contents");
+        found.map(|check| check.message.clone()).expect("it was checked")
+    };
+    let (document, code) = bench.check().await;
+    let held = contents(&document);
+    assert!(held.starts_with("2 tables, 2 partitions, ") && held.contains(" of 2026-11-22, amounts in USD"), "{held}");
+    assert!(code == 0 && held.ends_with("days cut in UTC"), "{held}");
+    bench.configuration = "currency = \"EUR\"\n".to_owned();
+    let (document, code) = bench.check().await;
+    assert_eq!((code, named(&document, Verdict::Problem)), (2, vec!["output.contents"]), "{}", render(&document));
+    std::fs::remove_dir_all(bench.folder.path().join("data/_ledger")).expect("removed");
+    let (document, code) = bench.check().await;
+    assert_eq!((code, codes(&document.errors)), (6, vec!["ledger_lost"]), "{}", render(&document));
+    assert!(remedy(&document).contains("status --rebuild"));
+}
+
+#[tokio::test]
 async fn missing_credentials_are_exit_2_with_the_variables_to_set() {
     let bench = Bench::new(|_| {}).await;
     let mut session = bench.session();
     session = Session { settings: without_credentials(&bench), ..session };
-    let document = examine(session, "run").await;
+    let document = examine(session, "run", false).await.expect("nothing is shown");
     assert_eq!(document.exit_code(), 2, "{}", render(&document));
     assert_eq!(codes(&document.errors), ["missing_credentials"]);
     assert!(document.members.checks.iter().any(|check| check.name == "output" && check.outcome == Verdict::Ok));
@@ -323,10 +370,13 @@ async fn the_end_of_the_api_version_is_a_warning_of_checks_and_pulls_and_then_a_
     let summary = bench.pull().await;
     assert_eq!(codes(&summary.warnings), ["api_version_sunset"]);
     assert!(summary.warnings[0].message.contains("2027-07-01, in 52 days"), "{summary:?}");
-    bench.now = noon("2027-07-01".parse().expect("a date"));
+    let end = "2027-07-01".parse().expect("a date");
+    bench.sandbox.set_today(end);
+    bench.now = noon(end);
     let (document, code) = bench.check().await;
     assert_eq!((code, named(&document, Verdict::Problem)), (2, vec!["api_version"]), "{}", render(&document));
     let earlier = "2027-03-31".parse().expect("a date");
+    bench.sandbox.set_today(earlier);
     (bench.now, bench.flags.as_of) = (noon(earlier), Some(earlier));
     assert_eq!(bench.pull().await.warnings, []);
 }
