@@ -293,3 +293,21 @@ fn an_output_that_cannot_be_written_is_exit_6_also_without_access_to_criteo() {
     let document = account.run_program(&wrong).expect(6);
     assert_eq!(codes(&document, "errors"), ["credentials_refused", "output_failed"], "all problems at once");
 }
+
+#[test]
+fn a_bucket_that_cannot_be_reached_is_exit_6_and_everything_else_is_checked() {
+    let account = Account::open(tiny());
+    let program = account
+        .program("check --format json --output s3://bucket/x")
+        .variable("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        .variable("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+        .variable("AWS_SECRET_ACCESS_KEY", "the-secret-of-s3")
+        .variable("AWS_REGION", "us-east-1");
+    let ended = account.run_program(&program);
+    assert!(!ended.everything().contains("the-secret-of-s3"));
+    let document = ended.expect(6);
+    assert_eq!(codes(&document, "errors"), ["output_failed"]);
+    let said = messages(&document, "errors");
+    assert!(said.contains("127.0.0.1:9") && said.contains("check the network"), "{said}");
+    assert!(message(&document, "consent").starts_with("reports are answered for"));
+}

@@ -69,6 +69,8 @@ impl Checklist {
 
     fn line(&self, verdict: Verdict, name: &str, message: &str) -> String {
         let width = self.names.iter().map(String::len).max().unwrap_or(0);
+        // What a server said may have lines of its own.
+        let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
         format!("{:<8} {name:<width$}  {message}\n", label(verdict))
     }
 
@@ -115,6 +117,7 @@ mod tests {
         let names = vec!["output".to_owned(), "scope.campaigns".to_owned()];
         let list = Checklist::new(names, Some(|_| Err(Error::usage("closed"))));
         assert_eq!(list.line(Verdict::Ok, "output", "fine"), "ok       output           fine\n");
+        assert_eq!(list.line(Verdict::Problem, "output", "<a>\n  <b>"), "problem  output           <a> <b>\n");
         list.add(Finding::ok("output", "fine"));
         assert!(list.into_findings().is_err());
     }

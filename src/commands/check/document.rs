@@ -94,7 +94,8 @@ pub(super) fn render(document: &CheckDocument) -> String {
     text
 }
 
-fn count(number: usize, noun: &str) -> String {
+/// How many of something, in words.
+pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 

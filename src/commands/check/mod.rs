@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! mod ─┬─ place, targets ──────────┐
-//!      └─ api ── reach ── probe    ├─ finding, checklist ── document
+//!      └─ api ── reach ── probe    ├─ checklist ── finding, document
 //!          └───────────────────────┘
 //! ```
 

@@ -1,6 +1,7 @@
 //! The output as a run would meet it: writable, locked by whom, and what it holds. Nothing stays behind, not even a folder.
 
 use super::checklist::Checklist;
+use super::document::count;
 use super::finding::{CONTENTS, Finding, LOCK, OUTPUT};
 use crate::catalog::Table;
 use crate::error::Error;
@@ -11,15 +12,23 @@ use crate::pull::refuse_mixture;
 use crate::settings::Settings;
 use crate::store::{LockError, Store, StoreError};
 
-/// What to do where the store's own words have no better remedy.
+/// What to do about a bucket, where its own words say no more.
+const REACHABLE: &str = "check the network, the name of the bucket in `output`, and the variables of its cloud (`AWS_…`, `GOOGLE_…`, \
+     `AZURE_…`)";
+/// What to do about a folder that takes no file.
 const WRITABLE: &str =
     "let this user write there, or name another place with `output` (or `--output`, `CRITEO_OUTPUT`)";
 
 /// Writes and removes a file, and looks at the lock and the ledger.
 pub(super) async fn check(settings: &Settings, tables: &[Table], list: &Checklist) {
     if let Err(error) = look(settings, tables, list).await {
-        let remedy = error.remedy().unwrap_or(WRITABLE);
-        list.add(Finding::problem(OUTPUT, Notice::of_error(error.code(), &error).remedy(remedy)));
+        let usual = match &error {
+            StoreError::Disk { .. } => Some(WRITABLE),
+            StoreError::Bucket { .. } => Some(REACHABLE),
+            _ => None,
+        };
+        let notice = Notice::of_error(error.code(), &error).remedy_or_usual(error.remedy().or(usual));
+        list.add(Finding::problem(OUTPUT, notice));
         list.skip(&[LOCK, CONTENTS], "the output cannot be used");
     }
 }
@@ -64,7 +73,9 @@ fn in_words(ledger: &Ledger) -> String {
     let rows: u64 = partitions().map(|partition| partition.rows).sum();
     let convention = |what: &str, value: Option<&str>| value.map(|value| format!("{what} {value}"));
     let parts = [
-        Some(format!("{} tables, {} partitions, {rows} rows", ledger.tables().count(), partitions().count())),
+        Some(count(ledger.tables().count(), "table")),
+        Some(count(partitions().count(), "partition")),
+        Some(format!("{rows} rows")),
         Some(if first == last { format!("of {first}") } else { format!("from {first} to {last}") }),
         convention("amounts in", ledger.currency()),
         convention("days cut in", ledger.timezone()),
