@@ -237,6 +237,12 @@ fn a_target_that_cannot_be_loaded_into_is_exit_8_unless_something_worse_is_wrong
     assert_eq!(codes(&document, "errors"), ["load_driver_missing"]);
     assert!(messages(&document, "errors").contains("pip install duckdb-cli"));
     assert_eq!(message(&document, "table.transactions").split(' ').nth(1), Some("rows"), "the rest is checked");
+    account.configure(
+        "[load.snowflake]\naccount = 'o-a'\nuser = 'U'\nrole = 'R'\nwarehouse = 'W'\ndatabase = 'D'\n\
+         private_key_file = '/no/such/key'\ndriver = '/no/such/driver.so'\n",
+    );
+    let document = account.run("check").expect(8);
+    assert_eq!(codes(&document, "errors"), ["load_driver_missing"], "{document:#}");
     let nobody = Account::open(SandboxOptions {
         unconsented_advertisers: account.advertisers().into_iter().collect(),
         ..tiny()
