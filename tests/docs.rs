@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, Command};
 use criteo_source::catalog::{Connector, Method};
 use criteo_source::cli;
 use criteo_source::criteo::CONSENT_URL;
+use criteo_source::ledger::Reconciliation;
 use criteo_source::notice::{Code, ExitCodes};
 use criteo_source::settings::DEFAULT_CONFIGURATION;
 use criteo_source::settings::environment::VARIABLES;
@@ -245,6 +246,8 @@ fn document_schema() -> serde_json::Value {
     let date = || json!({"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"});
     let count = || json!({"type": "integer", "minimum": 0});
     let seconds = || json!({"type": "number", "minimum": 0});
+    let results = [Reconciliation::Equal, Reconciliation::Differs, Reconciliation::Unreadable, Reconciliation::None];
+    let results = results.map(Reconciliation::name);
     let codes: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -284,6 +287,12 @@ fn document_schema() -> serde_json::Value {
                 "required": ["partitions", "rows", "bytes", "calls"],
                 "properties": {
                     "partitions": count(), "rows": count(), "bytes": count(), "calls": count(), "capped_calls": count(),
+                    "reconciliation": {
+                        "type": "object",
+                        "description": "Partitions by how their sums compare with Criteo's totals.",
+                        "propertyNames": {"enum": results.iter().copied().chain(["unknown"]).collect::<Vec<_>>()},
+                        "additionalProperties": count(),
+                    },
                     "files": {"type": "array", "items": {"$ref": "#/$defs/file"}},
                 },
             },
@@ -292,6 +301,7 @@ fn document_schema() -> serde_json::Value {
                 "required": ["date", "path", "rows", "sha256", "changed"],
                 "properties": {
                     "date": date(), "path": text(), "rows": count(), "changed": {"type": "boolean"},
+                    "reconciliation": {"enum": results, "description": "Of a report's partition: how its sums compare with Criteo's totals."},
                     "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
                 },
             },

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::ledger::Reconciliation;
 use crate::notice::{Notice, Outcome};
 use crate::pull::summary::Summary;
 
@@ -18,6 +19,9 @@ pub(super) fn render(summary: &Summary) -> String {
     for (name, table) in &summary.tables {
         let (partitions, rows, bytes, calls) = (table.partitions, table.rows, table.bytes, table.calls);
         line(&mut text, &format!("{name:width$}  {partitions:>10}  {rows:>12}  {bytes:>12}  {calls:>6}"));
+    }
+    if let Some(words) = reconciliation(summary) {
+        line(&mut text, &words);
     }
     let resumed = summary.members.resumed_partitions;
     if resumed > 0 {
@@ -53,6 +57,30 @@ pub(super) fn render(summary: &Summary) -> String {
     text
 }
 
+/// How the sums of what was read compare with Criteo's own totals; `None` where no report was read.
+fn reconciliation(summary: &Summary) -> Option<String> {
+    let count = |result: Reconciliation| -> u64 {
+        summary.tables.values().filter_map(|table| table.reconciliation.get(result.name())).sum()
+    };
+    let [equal, differ, unreadable, without] =
+        [Reconciliation::Equal, Reconciliation::Differs, Reconciliation::Unreadable, Reconciliation::None].map(count);
+    let compared = equal + differ + unreadable;
+    let mut clauses = Vec::new();
+    if compared > 0 {
+        clauses.push(format!("sums equal Criteo's totals on {equal} of {compared} partitions"));
+    }
+    if differ > 0 {
+        clauses.push(format!("they differ on {differ}"));
+    }
+    if unreadable > 0 {
+        clauses.push(format!("the totals could not be read on {unreadable}"));
+    }
+    if without > 0 {
+        clauses.push(format!("{without} without totals at Criteo"));
+    }
+    (!clauses.is_empty()).then(|| clauses.join("; "))
+}
+
 /// Warnings or errors, each with its place; a remedy that several in a row share is shown once, after the last of them.
 pub(super) fn notices(text: &mut String, label: &str, notices: &[Notice]) {
     for (index, notice) in notices.iter().enumerate() {
@@ -85,6 +113,28 @@ fn line(text: &mut String, content: &str) {
 mod tests {
     use super::*;
     use crate::notice::Code;
+    use crate::pull::summary::{RunMembers, TableSummary};
+
+    #[test]
+    fn the_comparison_with_criteos_totals_is_one_line_that_says_what_was_not_compared() {
+        let words = |tables: &[&[(&'static str, u64)]]| {
+            let mut summary = Summary::new("r", "pull", RunMembers::default());
+            for (at, counts) in tables.iter().enumerate() {
+                let reconciliation = counts.iter().copied().collect();
+                let table = TableSummary { reconciliation, ..TableSummary::default() };
+                summary.tables.insert(at.to_string(), table);
+            }
+            reconciliation(&summary)
+        };
+        let equal = words(&[&[("equal", 54)], &[("equal", 30)], &[("none", 30)], &[]]);
+        let expected = "sums equal Criteo's totals on 84 of 84 partitions; 30 without totals at Criteo";
+        assert_eq!(equal.as_deref(), Some(expected));
+        let not = words(&[&[("equal", 1), ("differs", 2), ("unreadable", 3)]]);
+        let expected =
+            "sums equal Criteo's totals on 1 of 6 partitions; they differ on 2; the totals could not be read on 3";
+        assert_eq!(not.as_deref(), Some(expected));
+        assert_eq!(words(&[&[]]), None, "snapshots have no sums");
+    }
 
     #[test]
     fn a_remedy_that_several_share_is_shown_once() {

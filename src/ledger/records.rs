@@ -195,6 +195,18 @@ pub enum Reconciliation {
     None,
 }
 
+impl Reconciliation {
+    /// As in documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Equal => "equal",
+            Self::Differs => "differs",
+            Self::Unreadable => "unreadable",
+            Self::None => "none",
+        }
+    }
+}
+
 /// A sum that is not Criteo's own total.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {

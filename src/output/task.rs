@@ -18,8 +18,8 @@ use super::error::OutputError;
 use super::inventory::{Inventory, UnexpectedFile};
 use super::reading::{key, read_to_write, settlement};
 use crate::ledger::{
-    Change, Difference, Ledger, LedgerFiles, PENDING_FILE, PartitionRecord, Prepared, RunRecord, Write, partition_path,
-    tidy,
+    Change, Difference, Ledger, LedgerFiles, PENDING_FILE, PartitionRecord, Prepared, Reconciliation, RunRecord, Write,
+    partition_path, tidy,
 };
 use crate::store::{Staged, Store, StoreError, checksum};
 
@@ -56,6 +56,9 @@ pub struct PublishedFile {
     pub sha256: String,
     /// Whether the file is another one than before.
     pub changed: bool,
+    /// How its sums compare with Criteo's totals; absent for snapshots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconciliation: Option<Reconciliation>,
 }
 
 impl PublishedFile {
@@ -68,6 +71,7 @@ impl PublishedFile {
             bytes: record.bytes,
             sha256: record.sha256.clone(),
             changed,
+            reconciliation: record.reconciliation,
         }
     }
 }

@@ -22,8 +22,19 @@ pub struct TableSummary {
     pub calls: u64,
     /// Those of them whose answers had as many rows as Criteo sends at most, and were thrown away.
     pub capped_calls: u64,
+    /// Partitions by how their sums compare with Criteo's totals ([`Reconciliation::name`]); empty for snapshots.
+    ///
+    /// [`Reconciliation::name`]: crate::ledger::Reconciliation::name
+    pub reconciliation: BTreeMap<&'static str, u64>,
     /// Each partition that was read, by day: what a loader needs to know.
     pub files: Vec<PublishedFile>,
+}
+
+impl TableSummary {
+    /// Partitions whose file is another one than before.
+    pub fn changed(&self) -> u64 {
+        self.files.iter().map(|file| u64::from(file.changed)).sum()
+    }
 }
 
 /// What was counted for each table, with the partitions that were read; one that was read twice counts as it is now.
@@ -43,6 +54,9 @@ pub fn with_published(
         summary.partitions += 1;
         summary.rows += file.rows;
         summary.bytes += file.bytes;
+        if let Some(reconciliation) = file.reconciliation {
+            *summary.reconciliation.entry(reconciliation.name()).or_insert(0) += 1;
+        }
         summary.files.push(file);
     }
     tables

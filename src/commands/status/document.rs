@@ -110,13 +110,7 @@ fn reconciliations(name: &str, covered: &TableCoverage, status: &Status) -> BTre
     let table = status.tables.iter().find(|table| table.name == name);
     let mut counts = BTreeMap::new();
     for record in &covered.records {
-        let word = match reconciliation(table, record) {
-            Some(Reconciliation::Equal) => "equal",
-            Some(Reconciliation::Differs) => "differs",
-            Some(Reconciliation::Unreadable) => "unreadable",
-            Some(Reconciliation::None) => "none",
-            None => "unknown",
-        };
+        let word = reconciliation(table, record).map_or("unknown", Reconciliation::name);
         *counts.entry(word).or_insert(0) += 1;
     }
     counts
