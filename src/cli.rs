@@ -76,11 +76,11 @@ pub struct GlobalOptions {
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
     pub log_format: LogFormat,
 
-    /// Log more: `-v` progress of the run, `-vv` each request, `-vvv` everything; never headers or secrets
+    /// Log more: `-v` each step of the run, `-vv` each request, `-vvv` everything; never headers or secrets
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 
-    /// Log less: `-q` errors only, `-qq` nothing
+    /// Say nothing of a run that goes well: no summary, no progress; `-qq` logs errors only, `-qqq` nothing
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
     pub quiet: u8,
 
@@ -105,8 +105,9 @@ impl GlobalOptions {
     /// The options that concern logs.
     pub fn log_options(&self) -> LogOptions {
         // The summary at the end lists them, on the same terminal.
-        let without_notices = self.format != Format::Json && std::io::stdout().is_terminal();
-        LogOptions { format: self.log_format, verbose: self.verbose, quiet: self.quiet, without_notices }
+        let without_notices = self.quiet == 0 && self.format != Format::Json && std::io::stdout().is_terminal();
+        let is_watched = std::io::stderr().is_terminal();
+        LogOptions { format: self.log_format, verbose: self.verbose, quiet: self.quiet, is_watched, without_notices }
     }
 }
 
@@ -247,6 +248,23 @@ impl Command {
         }
     }
 
+    /// Whether it is scheduled work, whose start and end are logged.
+    pub fn is_job(&self) -> bool {
+        matches!(self, Self::Demo | Self::Pull(_) | Self::Backfill(_) | Self::Load(_))
+    }
+
+    /// Where its metrics go.
+    pub fn metrics_file(&self) -> Option<&PathBuf> {
+        let file = match self {
+            Self::Pull(arguments) => &arguments.run.metrics_file,
+            Self::Backfill(arguments) => &arguments.run.metrics_file,
+            Self::Load(arguments) => &arguments.metrics_file,
+            Self::Status(arguments) => &arguments.metrics_file,
+            _ => &None,
+        };
+        file.as_ref()
+    }
+
     /// The dates that were typed, if both ends of a range are dates; the range may be empty.
     fn typed_range(&self) -> Option<(NaiveDate, NaiveDate)> {
         let range = match self {
@@ -371,6 +389,10 @@ pub struct RunArguments {
     /// Load what is published afterwards, also when the run is partial; may be given several times
     #[arg(long, value_enum, value_name = "TARGET", action = ArgAction::Append)]
     pub load: Vec<LoadTarget>,
+
+    /// Write what was done, in numbers, to a file for the textfile collector of Prometheus' `node_exporter`
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
 }
 
 /// A target of `--load`.
@@ -474,6 +496,10 @@ pub struct LoadArguments {
     /// Print what would be loaded, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+
+    /// Write what was done, in numbers, to a file for the textfile collector of Prometheus' `node_exporter`
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
 }
 
 impl LoadArguments {
@@ -515,6 +541,10 @@ pub struct StatusArguments {
     /// Write everything as one self-contained web page, and print the rest as usual
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+
+    /// Write what there is, in numbers, to a file for the textfile collector of Prometheus' `node_exporter`
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
 }
 
 /// The part of `status` that is about restatement.
@@ -676,10 +706,21 @@ where
 
 /// Whether stdout must be one JSON document, judged from the words alone because they may not parse.
 pub fn asks_for_json(arguments: &[OsString]) -> bool {
+    is_json(arguments, "--format")
+}
+
+/// How logs are to be printed, judged from the words alone.
+pub fn log_format_of(arguments: &[OsString]) -> LogFormat {
+    if is_json(arguments, "--log-format") { LogFormat::Json } else { LogFormat::Text }
+}
+
+/// Whether the last of these options says `json`.
+fn is_json(arguments: &[OsString], option: &str) -> bool {
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).take_while(|word| *word != "--").collect();
-    let spaced =
-        words.windows(2).enumerate().filter(|(_, pair)| pair[0] == "--format").map(|(at, pair)| (at, &*pair[1]));
-    let joined = words.iter().enumerate().filter_map(|(at, word)| Some((at, word.strip_prefix("--format=")?)));
+    let value = |word: &str| word.strip_prefix(option)?.strip_prefix('=').map(str::to_owned);
+    let spaced = words.windows(2).enumerate().filter(|(_, pair)| pair[0] == option);
+    let spaced = spaced.map(|(at, pair)| (at, pair[1].clone().into_owned()));
+    let joined = words.iter().enumerate().filter_map(|(at, word)| Some((at, value(word)?)));
     spaced.chain(joined).max_by_key(|(at, _)| *at).is_some_and(|(_, format)| format == "json")
 }
 

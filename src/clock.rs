@@ -2,7 +2,7 @@
 //!
 //! Everything that waits (retry, quota, token renewal, lock leases) takes a [`Clock`], so that a test can run hours of
 //! waiting in no time. The clock runs on tokio's, so a paused runtime drives it too. It knows nothing of what is
-//! waited for.
+//! waited for, but keeps the list of what was announced ([`Waits`]).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::waits::{Announced, Wait, Waits};
 
 /// A source of "now" and of waits, shared by cloning.
 #[derive(Clone, Debug)]
@@ -22,6 +24,7 @@ struct Inner {
     skips_waits: bool,
     /// Nanoseconds that were waited for without sleeping.
     skipped_nanos: AtomicU64,
+    waits: Waits,
 }
 
 impl Clock {
@@ -46,6 +49,7 @@ impl Clock {
             started: tokio::time::Instant::now(),
             skips_waits,
             skipped_nanos: AtomicU64::new(0),
+            waits: Waits::default(),
         }))
     }
 
@@ -57,6 +61,16 @@ impl Clock {
     /// The wall clock, advanced by whatever waits were skipped.
     pub fn now(&self) -> DateTime<Utc> {
         self.0.wall_at_start + TimeDelta::from_std(self.elapsed()).unwrap_or(TimeDelta::MAX)
+    }
+
+    /// What is being waited for on this clock, as far as it was announced.
+    pub fn waits(&self) -> &Waits {
+        &self.0.waits
+    }
+
+    /// Announces a wait of `duration` for `what`, in words that "in 12 s" can follow.
+    pub fn announce(&self, what: impl Into<String>, duration: Duration) -> Announced {
+        self.0.waits.announce(Wait { what: what.into(), until: self.elapsed() + duration })
     }
 
     /// Waits for `duration`, or jumps ahead by it. Waits that overlap do not add up, also when they are skipped.

@@ -53,8 +53,15 @@ pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
         (environment::CLIENT_SECRET, client_secret),
     ]);
     let session = Session::resolve(&flags, &environment, None, now)?;
-    let job =
-        Job { command: "demo", scope: Scope::Pull, strict: false, drop_others: false, prune: false, load: Vec::new() };
+    let job = Job {
+        command: "demo",
+        scope: Scope::Pull,
+        strict: false,
+        drop_others: false,
+        prune: false,
+        load: Vec::new(),
+        metrics_file: None,
+    };
     let ended = pull::launch(job, session, global, run_id).await;
     sandbox.stop().await;
     if !matches!(ended, Ok(Ended { exit_code: 0 })) {
@@ -62,7 +69,7 @@ pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
     }
     let database = Path::new(&output).with_file_name(DATABASE).display().to_string();
     let report = load_into_duckdb(&flags, &environment, &database, now).await?;
-    if global.format != Format::Json {
+    if global.format != Format::Json && global.quiet == 0 {
         let loaded = report.as_ref().map(load::render).unwrap_or_default();
         let is_loaded = report.is_some_and(|report| report.outcome == Outcome::Ok);
         print_text(&format!("{loaded}{}", next_steps(&output, is_loaded.then_some(&*database))))?;

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::metrics::MetricsFile;
 use super::session::Session;
 use super::signals::Signals;
-use super::{Ended, output, print_text};
+use super::{Ended, is_silent, output, print_text};
 use crate::catalog::Table;
 use crate::cli::{Format, GlobalOptions, LoadArguments, LoadTarget};
 use crate::clock::Clock;
@@ -18,7 +19,8 @@ use crate::load::changes::Scope;
 use crate::load::duckdb::DuckDb;
 use crate::load::files::OutputFiles;
 use crate::load::snowflake::Snowflake;
-use crate::load::{self, LoadError, LoadErrorKind, LoadReport, Mode, Options, Target};
+use crate::load::{self, LoadError, LoadErrorKind, LoadReport, LoadedTable, Mode, Options, Target};
+use crate::logging::{NOTICES, RUN};
 use crate::notice::{Notice, Outcome};
 use crate::settings::load::TargetKind;
 use crate::settings::{ObjectStore, OutputLocation, Settings};
@@ -40,12 +42,30 @@ pub async fn run(arguments: &LoadArguments, global: &GlobalOptions, run_id: &str
     };
     let signals = Signals::default();
     let reports = into_all(&targets, settings, &tables, &options, &session.clock, &signals).await?;
-    let (document, exit_code) = document(run_id, &session, &reports);
-    let exit_code = signals.exit_code().unwrap_or(exit_code);
+    let exit_code = |code| signals.exit_code().unwrap_or(code);
+    let mut errors = Vec::new();
+    let output = session.settings.output.to_string();
+    if let Some(mut file) = MetricsFile::of(arguments.metrics_file.as_ref(), "load", &output) {
+        let (_, code) = document(run_id, &session, &reports, &errors);
+        let all = |of: fn(&LoadReport) -> &Vec<Notice>| reports.iter().flat_map(of).cloned().collect::<Vec<_>>();
+        let (warnings, found) = (all(|report| &report.warnings), all(|report| &report.errors));
+        file.ended(exit_code(code), session.clock.now(), &warnings, &found);
+        file.loads(&reports);
+        errors.extend(file.write().err());
+    }
+    let (document, code) = document(run_id, &session, &reports, &errors);
+    let exit_code = exit_code(code);
+    tracing::info!(target: RUN, command = "load", outcome = %document["outcome"].as_str().unwrap_or_default(), exit_code,
+        targets = reports.len(), "run finished");
     let text = match global.format {
         Format::Json => format!("{document:#}\n"),
         _ if arguments.print => script(&reports),
-        _ => reports.iter().map(render).collect(),
+        _ if is_silent(global, exit_code) => String::new(),
+        _ => {
+            let mut text: String = reports.iter().map(render).collect();
+            output::notices(&mut text, "error", &errors);
+            text
+        }
     };
     if arguments.print && global.format != Format::Json {
         eprint!("{}", reports.iter().map(problems).collect::<String>());
@@ -93,7 +113,10 @@ pub(super) async fn into_all(
     for kind in targets {
         let mut output = OutputFiles::open(&settings.output, options.print || reads_bucket(*kind, settings)).await?;
         tokio::select! {
-            report = into_one(*kind, settings, &mut output, tables, options, clock) => reports.push(report),
+            report = into_one(*kind, settings, &mut output, tables, options, clock) => {
+                log(&report);
+                reports.push(report);
+            }
             () = signals.clone().first() => {
                 tracing::warn!(target = kind.name(), "stopping: what the target has not committed is rolled back");
                 let message = "stopped by a signal; what was not committed is rolled back";
@@ -112,6 +135,31 @@ fn reads_bucket(kind: TargetKind, settings: &Settings) -> bool {
         TargetKind::BigQuery => is_google && settings.load.bigquery.emulator_host.is_none(),
         TargetKind::Snowflake => settings.load.snowflake.stage.is_some(),
         TargetKind::DuckDb => false,
+    }
+}
+
+/// What an operator reads of a load into one target.
+fn log(report: &LoadReport) {
+    let sum = |count: fn(&LoadedTable) -> u64| report.tables.values().map(count).sum::<u64>();
+    tracing::info!(
+        target: RUN,
+        warehouse = report.target,
+        place = report.place,
+        outcome = report.outcome.name(),
+        dry_run = report.dry_run,
+        partitions = sum(|table| table.partitions),
+        rows_inserted = sum(|table| table.rows_inserted),
+        rows_deleted = sum(|table| table.rows_deleted),
+        warnings = report.warnings.len(),
+        errors = report.errors.len(),
+        secs = (report.seconds * 10.0).round() / 10.0,
+        "load finished"
+    );
+    for Notice { code, table, message, .. } in &report.errors {
+        tracing::error!(target: NOTICES, %code, warehouse = report.target, table, "{message}");
+    }
+    for Notice { code, table, message, .. } in &report.warnings {
+        tracing::warn!(target: NOTICES, %code, warehouse = report.target, table, "{message}");
     }
 }
 
@@ -153,8 +201,8 @@ pub(super) async fn probe(kind: TargetKind, settings: &Settings, clock: &Clock) 
 }
 
 /// The one JSON document of `load` and its exit code: what every document has, and the members of the one target at the top.
-fn document(run_id: &str, session: &Session, reports: &[LoadReport]) -> (Value, u8) {
-    let errors: Vec<Notice> = reports.iter().flat_map(|report| report.errors.iter().cloned()).collect();
+fn document(run_id: &str, session: &Session, reports: &[LoadReport], more: &[Notice]) -> (Value, u8) {
+    let errors = reports.iter().flat_map(|report| &report.errors).chain(more).cloned().collect();
     let done = reports.iter().map(|report| report.tables.len()).sum::<usize>();
     let mut common = Plain::new(run_id, "load", ()).ended(errors, u64::try_from(done).unwrap_or(u64::MAX));
     let exit_code = common.exit_code();

@@ -10,6 +10,7 @@ pub mod init;
 pub mod load;
 pub mod login;
 pub mod logout;
+mod metrics;
 mod output;
 mod panics;
 pub mod plan;
@@ -31,7 +32,7 @@ use self::session::Session;
 use crate::cli::{self, Cli, Command, Format, GlobalOptions, RunArguments};
 use crate::document::Document;
 use crate::error::{Error, ExitCodes};
-use crate::logging;
+use crate::logging::{self, LogFormat, RUN, fatal};
 use crate::pull::Scope;
 use crate::redaction::redact;
 use crate::settings::{DEFAULT_PATH, Environment};
@@ -49,19 +50,28 @@ impl Ended {
 
 /// Runs what was typed and reports how it ended.
 pub async fn run(cli: Cli) -> ExitCode {
-    logging::start(cli.global.log_options());
-    panics::tell();
     let run_id = new_run_id();
+    logging::start(cli.global.log_options(), &run_id);
+    let log_format = cli.global.log_format;
+    panics::report(log_format);
     let ended = Box::pin(dispatch(&cli, &run_id)).await;
     crate::auth::finish_exchanges().await;
     match ended {
         Ok(ended) => ExitCode::from(ended.exit_code),
         Err(error) => {
-            show(&error);
+            fatal(&error, log_format);
             let exit_code = error.exit_code();
+            if cli.command.is_job() {
+                tracing::info!(target: RUN, command = cli.command.name(), outcome = "failed", exit_code, "run finished");
+            }
+            if !error.is_about_stdout()
+                && let Err(notice) = metrics::of_error(cli.command.metrics_file(), cli.command.name(), &error)
+            {
+                fatal(&Error::from(notice), log_format);
+            }
             if cli.global.format == Format::Json && !error.is_about_stdout() {
                 let document = failure::of_error(&run_id, cli.command.name(), &error);
-                let _ = print_document(&document).inspect_err(show);
+                let _ = print_document(&document).inspect_err(|error| fatal(error, log_format));
             }
             ExitCode::from(exit_code)
         }
@@ -70,6 +80,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 
 /// Reports a command line that does not parse; `--help` and `--version` arrive here too.
 pub fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let log_format = cli::log_format_of(arguments);
     if !error.use_stderr() {
         // `--help` and `--version`.
         let is_version = error.kind() == clap::error::ErrorKind::DisplayVersion;
@@ -81,24 +92,21 @@ pub fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         return match printed {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                show(&error);
+                fatal(&error, log_format);
                 ExitCode::from(error.exit_code())
             }
         };
     }
-    // Nothing sensible is left to do when the terminal is gone.
-    let _ = error.print();
+    let document = failure::of_usage(&new_run_id(), error, arguments);
+    match log_format {
+        // Nothing sensible is left to do when the terminal is gone.
+        LogFormat::Text => drop(error.print()),
+        LogFormat::Json => document.errors.iter().for_each(|notice| fatal(&Error::from(notice.clone()), log_format)),
+    }
     if cli::asks_for_json(arguments) {
-        let _ = print_document(&failure::of_usage(&new_run_id(), error, arguments)).inspect_err(show);
+        let _ = print_document(&document).inspect_err(|error| fatal(error, log_format));
     }
     ExitCode::from(ExitCodes::USAGE_OR_CONFIGURATION)
-}
-
-/// Prints an error for people.
-fn show(error: &Error) {
-    use std::io::Write as _;
-    // Without a standard error there is nobody to tell.
-    let _ = std::io::stderr().lock().write_all(redact(&error.report().to_string()).as_bytes());
 }
 
 async fn dispatch(cli: &Cli, run_id: &str) -> Result<Ended, Error> {
@@ -147,14 +155,19 @@ async fn job(
     if arguments.dry_run {
         return plan::run(command, scope, arguments.prune, session, global, run_id).await;
     }
-    let RunArguments { strict, drop_others, prune, ref load, .. } = *arguments;
-    let load = load.clone();
-    pull::launch(pull::Job { command, scope, strict, drop_others, prune, load }, session, global, run_id).await
+    let RunArguments { strict, drop_others, prune, load, metrics_file, .. } = arguments.clone();
+    let job = pull::Job { command, scope, strict, drop_others, prune, load, metrics_file };
+    pull::launch(job, session, global, run_id).await
 }
 
 /// Identifiers of runs sort by time.
 fn new_run_id() -> String {
     uuid::Uuid::now_v7().to_string()
+}
+
+/// Whether the summary of a command that ended like this is not wanted: cron mails whatever is printed.
+fn is_silent(global: &GlobalOptions, exit_code: u8) -> bool {
+    global.quiet > 0 && exit_code == ExitCodes::DONE
 }
 
 /// Prints the one JSON document of a command.

@@ -385,6 +385,7 @@ impl CriteoClient {
         let url = Url::parse(&url).expect("a base URL and a declared path make a URL");
         let mut request = Request::new(method, url, what);
         request.body = body;
+        request.server = Some("Criteo");
         request.quota = Some(Arc::clone(quota));
         request.bearer = Some(Arc::clone(&self.bearer));
         request.deadline = self.deadline;

@@ -14,6 +14,7 @@ use crate::clock::{Clock, Deadline};
 use crate::document::Calls;
 use crate::error::{Code, Error};
 use crate::http::{HttpClient, HttpOptions, Quota};
+use crate::progress;
 use crate::settings::Settings;
 
 /// Reporting endpoints (Criteo docs, Rate limits page).
@@ -44,6 +45,24 @@ pub struct Usage {
     pub retries: u64,
     /// Time waited for quotas and between retries, added over concurrent requests.
     pub waited: Duration,
+}
+
+/// The limits that the calls of a run are under.
+pub struct Limits {
+    report: Arc<Quota>,
+    default: Arc<Quota>,
+}
+
+impl Limits {
+    /// The calls so far by limit, with those planned.
+    pub fn calls(&self, planned: Calls) -> Vec<progress::Calls> {
+        let of = |quota: &Quota, planned| progress::Calls { done: quota.calls(), planned, per_minute: quota.limit() };
+        let (report, default) = (of(&self.report, planned.report), of(&self.default, planned.default));
+        if !self.report.shares_limit_with(&self.default) {
+            return vec![report, default];
+        }
+        vec![progress::Calls { done: report.done + default.done, planned: report.planned + default.planned, ..report }]
+    }
 }
 
 /// How long a connection that cannot be made is tried for.
@@ -109,6 +128,11 @@ impl Connection {
             default: self.default_quota.calls(),
             token: self.token_quota.calls(),
         }
+    }
+
+    /// The limits that calls are under, for whoever shows how far a run is.
+    pub fn limits(&self) -> Limits {
+        Limits { report: Arc::clone(&self.report_quota), default: Arc::clone(&self.default_quota) }
     }
 
     /// Effort so far.

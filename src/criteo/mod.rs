@@ -17,7 +17,7 @@ mod version;
 pub use crate::document::Calls;
 pub use application::Application;
 pub use client::{ApiNotice, ClientParts, CriteoClient, FetchError, FetchErrorKind, ReportAnswer, RowMemory};
-pub use connection::{Connection, Patience, Usage};
+pub use connection::{Connection, Limits, Patience, Usage};
 pub use lists::{ListPage, ListRequest, ResourceSink};
 pub use login::{CONSENT_URL, client_ids, login_endpoint};
 pub use requests::{ReportFilter, ReportRequest, search_body};

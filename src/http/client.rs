@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::bearer::Bearer;
 use super::error::{Failure, HttpError, SendError};
@@ -395,6 +395,8 @@ impl<'a> Run<'a> {
             quota.hold(wait);
             return Ok(());
         }
+        let waiting = self.last.as_ref().map(|failure| failure.in_short(self.request.server()));
+        let _announced = clock.announce(format!("{}, again", waiting.unwrap_or_default()), wait);
         clock.sleep(wait).await;
         let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         self.client.0.waited_millis.fetch_add(millis, Ordering::Relaxed);
@@ -404,12 +406,8 @@ impl<'a> Run<'a> {
     fn log(&self, failure: &Failure, wait: Duration) {
         let (what, attempt) = (&self.request.what, self.attempts);
         let wait_secs = wait.as_secs_f64();
-        // A first hiccup is ordinary; a second in a row is worth an operator's attention.
-        if attempt == 1 {
-            info!(%what, attempt, wait_secs, reason = %failure, "trying again");
-        } else {
-            warn!(%what, attempt, wait_secs, reason = %failure, "trying again");
-        }
+        // Whoever watches sees what is waited for (see `waits`); whether it was of any use, the end of the request says.
+        info!(%what, attempt, wait_secs, trace_id = failure.trace_id(), reason = %failure, "trying again");
     }
 
     fn finally(&self, failure: Failure) -> SendError {

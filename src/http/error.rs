@@ -90,6 +90,24 @@ fn root_cause(error: &reqwest::Error) -> String {
 }
 
 impl Failure {
+    /// The failure in a few words: `Criteo answered 503`.
+    pub(super) fn in_short(&self, server: &str) -> String {
+        match self {
+            Self::Status { status, .. } => format!("{server} answered {}", status.as_u16()),
+            Self::Transport { error, .. } if error.is_connect() => format!("no connection to {server}"),
+            Self::Transport { .. } => format!("no answer from {server}"),
+            Self::Body(_) => format!("the answer of {server} was not whole"),
+        }
+    }
+
+    /// The identifier of the request, where the server named one.
+    pub(super) fn trace_id(&self) -> Option<&str> {
+        match self {
+            Self::Status { problem, .. } => problem.trace_id(),
+            Self::Transport { .. } | Self::Body(_) => None,
+        }
+    }
+
     /// Whether a proxy in between wants a user name and a password (407).
     pub fn is_proxy_refusal(&self) -> bool {
         matches!(self, Self::Transport { error, .. } if is_proxy_refusal(error))

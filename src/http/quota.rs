@@ -106,6 +106,11 @@ impl Quota {
         self.limit.state().limit
     }
 
+    /// Whether calls of both classes count against one limit.
+    pub fn shares_limit_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.limit, &other.limit)
+    }
+
     /// More was learned of what the application may do; what the server has said of its limit counts for more.
     pub fn expect_limit(&self, calls_per_minute: u32) {
         let mut state = self.limit.state();
@@ -164,6 +169,7 @@ impl Limit {
         if !deadline.allows(&self.clock, wait) {
             return false;
         }
+        let _announced = self.clock.announce("quota: next call", wait);
         tokio::select! {
             () = self.clock.sleep(wait) => {}
             () = self.changed.notified() => {}

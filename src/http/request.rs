@@ -64,6 +64,8 @@ pub struct Request {
     pub deadline: Deadline,
     /// Attempts at most, where that is fewer than the retry policy's; `None` for as many as it says.
     pub attempts: Option<u32>,
+    /// Who is called, in a word; `None` for the name of the host.
+    pub server: Option<&'static str>,
     /// What this call is about, for messages: "`ad_statistics_daily` of advertiser 1 for 2026-11-01".
     pub what: String,
     /// The answer may hold secrets: nothing of it is quoted in errors but a well-formed error description.
@@ -91,6 +93,7 @@ impl Request {
             bearer: None,
             deadline: Deadline::never(),
             attempts: None,
+            server: None,
             what: what.into(),
             sensitive: false,
             runs_to_its_end: false,
@@ -98,6 +101,11 @@ impl Request {
             problem: Problem::parse,
             transient: |_, _| false,
         }
+    }
+
+    /// Who is called, for people.
+    pub(super) fn server(&self) -> &str {
+        self.server.unwrap_or_else(|| self.url.host_str().unwrap_or("the server"))
     }
 
     /// Whether an answer with this status is for the reader, and not an error.

@@ -107,6 +107,17 @@ pub enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// As in documents and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Kinds that decide whatever else happened: they concern the whole run, or everything that was still to come.
 const DECISIVE: [ErrorKind; 6] = [
     ErrorKind::Usage,

@@ -89,6 +89,12 @@ impl Notice {
         self
     }
 
+    /// The days that it is about.
+    pub fn range(&self) -> Option<DateRange> {
+        let from = self.date?;
+        DateRange::new(from, self.to_date.unwrap_or(from))
+    }
+
     /// About one advertiser.
     #[must_use]
     pub fn advertiser(mut self, advertiser_id: &str) -> Self {

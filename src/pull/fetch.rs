@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::NaiveDate;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
+use tracing::{Instrument, error_span};
 
 use super::caps::CapDetector;
 use super::context::Run;
@@ -324,7 +325,13 @@ impl<'r> ReportFetch<'r> {
         let request = self.request(part);
         let what = format!("`{}` {part}", self.table.name);
         let _permit = self.run.report_permits.acquire().await.expect("the semaphore is never closed");
-        self.run.client.report(&request, &self.layout, what, part.expected_rows).await
+        let advertiser_id = match part.filter.advertisers.as_slice() {
+            [one] => Some(one.as_str()),
+            _ => None,
+        };
+        // Enabled at every level, so that any line logged on the way says what it is about.
+        let span = error_span!("report", table = self.table.name, days = %part.filter.days, advertiser_id);
+        self.run.client.report(&request, &self.layout, what, part.expected_rows).instrument(span).await
     }
 
     fn request(&self, part: &Part) -> ReportRequest {
@@ -363,7 +370,7 @@ impl<'r> ReportFetch<'r> {
 
     /// A single day at the cap: its parts, each asked for on its own.
     async fn cut(&self, part: Part, rows: u64) -> Result<Pulled, WindowFailure> {
-        tracing::info!(table = %self.table.name, %part, rows, "asking for it in parts");
+        tracing::info!(table = self.table.name, %part, rows, "asking for it in parts");
         let mut pulled = Pulled { calls: 1, ..Pulled::default() };
         let parts = if let Some(halves) = part.halves() {
             halves

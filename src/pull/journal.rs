@@ -8,10 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::summary::{Notice, TableSummary};
 use crate::catalog::Table;
+use crate::clock::Clock;
 use crate::criteo::FetchError;
 use crate::dates::DateRange;
 use crate::logging::NOTICES;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 
 /// The journal of one run.
 #[derive(Debug)]
@@ -50,8 +51,9 @@ impl Journal {
 
     /// Something is missing from what was to be published.
     pub(super) fn fail(&self, notice: Notice) {
-        let Notice { code, table, advertiser_id, trace_id, .. } = &notice;
-        tracing::error!(target: NOTICES, %code, table, advertiser_id, trace_id, "{}", notice.message);
+        let Notice { code, table, advertiser_id, trace_id, message, .. } = &notice;
+        let days = notice.range().map(tracing::field::display);
+        tracing::error!(target: NOTICES, %code, table, days, advertiser_id, trace_id, "{message}");
         self.lock().errors.push(notice);
     }
 
@@ -66,16 +68,25 @@ impl Journal {
 
     /// Something a person should know; the same notice is kept once.
     pub(super) fn warn(&self, notice: Notice) {
-        tracing::warn!(target: NOTICES, code = %notice.code, table = notice.table, "{}", notice.message);
         let mut entries = self.lock();
-        if !entries.warnings.contains(&notice) {
-            entries.warnings.push(notice);
+        if entries.warnings.contains(&notice) {
+            return;
         }
+        entries.warnings.push(notice.clone());
+        drop(entries);
+        let Notice { code, table, advertiser_id, trace_id, message, .. } = &notice;
+        let days = notice.range().map(tracing::field::display);
+        tracing::warn!(target: NOTICES, %code, table, days, advertiser_id, trace_id, "{message}");
     }
 
-    /// So many partitions are expected.
-    pub(super) fn expect(&self, partitions: u64) {
-        self.progress.expect(partitions);
+    /// So many partitions are planned; `calls` tells the calls, made and planned, whenever asked.
+    pub(super) fn begin(
+        &self,
+        clock: &Clock,
+        partitions: u64,
+        calls: impl Fn() -> Vec<progress::Calls> + Send + Sync + 'static,
+    ) {
+        self.progress.begin(clock, partitions, calls);
     }
 
     /// Adds to what was done for a table.
@@ -90,9 +101,9 @@ impl Journal {
         summary.capped_calls += done.capped_calls;
     }
 
-    /// So many partitions of a table are done, for whoever watches; what is counted is what the output has published.
-    pub(super) fn show_published(&self, table: &str, partitions: u64) {
-        self.progress.published(table, partitions);
+    /// So many partitions are done, for whoever watches; what is counted is what the output has published.
+    pub(super) fn show_published(&self, partitions: u64, rows: u64) {
+        self.progress.published(partitions, rows);
     }
 
     /// Partitions that an earlier run of the same backfill had published.

@@ -12,6 +12,7 @@ mod density;
 mod fetch;
 mod journal;
 mod judge;
+mod operations;
 pub mod plan;
 mod planner;
 mod portfolio;
@@ -28,6 +29,7 @@ mod split;
 pub mod summary;
 mod survey;
 
+pub use operations::finished;
 pub use planner::{Forecast, Plan, Planner, Removal, Scope};
 pub(crate) use portfolio::Portfolio;
 pub use portfolio::portfolio_error;

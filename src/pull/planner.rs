@@ -73,6 +73,14 @@ pub struct Plan {
     pub notices: Vec<Notice>,
 }
 
+impl Plan {
+    /// Partitions that it writes or confirms.
+    pub fn partitions(&self) -> u64 {
+        let days: usize = self.reports.iter().map(|planned| planned.days.len()).sum();
+        (days + self.snapshots.len()) as u64
+    }
+}
+
 /// What a table is expected to cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Forecast {

@@ -541,10 +541,11 @@ async fn publish<T: Send + 'static>(
         let written = tokio::task::spawn_blocking(write).await;
         let (Written { files, confirmed }, extra) = written.unwrap_or_else(|error| Err(PublishError::Thread(error)))?;
         let (changed, unchanged) = (files.len() as u64, confirmed.len() as u64);
+        let rows = files.iter().map(|file| &file.record).chain(&confirmed).map(|record| record.rows).sum();
         run.output.confirm(confirmed).await?;
         run.output.publish(files).await?;
-        tracing::info!(table = %table.name, partitions = changed, unchanged, "published");
-        run.journal.show_published(&table.name, changed + unchanged);
+        tracing::info!(table = table.name, %days, partitions = changed, unchanged, rows, "published");
+        run.journal.show_published(changed + unchanged, rows);
         Ok(extra)
     };
     match published.await {

@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use super::analytics;
 use super::context::{Run, RunParts};
 use super::journal::Entries;
+use super::operations::{self, TablesUnderWay};
 use super::planner::{Plan, Removal, Scope};
 use super::portfolio::Portfolio;
 use super::snapshots::Snapshots;
@@ -158,6 +159,9 @@ impl Running {
         let plan = self.plan(tables).inspect_err(|_| self.run.output.store().abandon())?;
         self.run.output.begin().await?;
         self.record(RunOutcome::Running, &[]).await?;
+        operations::started(&self.run, self.command, &plan, self.planned);
+        let (limits, planned) = (self.connection.limits(), self.planned);
+        self.run.journal.begin(&self.run.clock, plan.partitions(), move || limits.calls(planned));
         if self.run.cancellation.is_cancelled() {
             self.jobs(&plan).await;
         } else {
@@ -220,18 +224,22 @@ impl Running {
             self.run.journal.warn(notice.clone());
         }
         self.run.journal.count_resumed(plan.resumed_partitions);
-        let days: usize = plan.reports.iter().map(|planned| planned.days.len()).sum();
-        self.run.journal.expect((days + plan.snapshots.len()) as u64);
         Ok(plan)
     }
 
     async fn jobs(&self, plan: &Plan) {
         let snapshots = Snapshots::new(&self.run);
-        let reports = plan.reports.iter();
-        let analytics =
-            futures_util::future::join_all(reports.map(|planned| analytics::pull_table(&self.run, planned)));
+        let under_way = &TablesUnderWay::of(plan);
+        let reports = plan.reports.iter().map(|planned| async move {
+            analytics::pull_table(&self.run, planned).await;
+            under_way.ended(&self.run, &planned.table.name);
+        });
+        let analytics = futures_util::future::join_all(reports);
         let (_, fetched) = futures_util::future::join(analytics, snapshots.fetch(&plan.snapshots)).await;
         snapshots.publish(fetched).await;
+        for table in &plan.snapshots {
+            under_way.ended(&self.run, &table.name);
+        }
     }
 
     /// Removes the partitions that the plan announced, unless this run wrote or confirmed them.

@@ -12,6 +12,7 @@ use chrono::SubsecRound;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use tokio::sync::OnceCell;
+use tracing::{Instrument, error_span};
 
 use super::context::Run;
 use super::portfolio::id_of;
@@ -266,7 +267,8 @@ impl<'r> Snapshots<'r> {
             let body = Some(search_body(&advertisers));
             let request = ListRequest { endpoint: table.endpoint, parent_id: None, body, what, attempts };
             let mut part = self.part_rows(table, Vec::new());
-            let error = match self.run.client.list(&request, &mut part).await {
+            let span = error_span!("list", table = table.name);
+            let error = match self.run.client.list(&request, &mut part).instrument(span).await {
                 Ok(calls) => {
                     fetched.calls += calls;
                     fetched.answered.extend(advertisers);
@@ -300,7 +302,8 @@ impl<'r> Snapshots<'r> {
                 attempts: is_suspect.then_some(PROBE_ATTEMPTS),
             };
             let mut rows = self.part_rows(table, part.context());
-            let outcome = self.run.client.list(&request, &mut rows).await;
+            let span = error_span!("list", table = table.name, advertiser_id = part.advertiser);
+            let outcome = self.run.client.list(&request, &mut rows).instrument(span).await;
             (part, rows, outcome)
         });
         let mut lists = lists.buffer_unordered(CONCURRENT_LISTS);

@@ -22,6 +22,7 @@ mod loads;
 mod login;
 mod matrix;
 mod network;
+mod operators;
 mod plans;
 mod pulls;
 mod refusals;

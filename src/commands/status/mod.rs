@@ -8,6 +8,7 @@ mod document;
 mod health;
 mod history;
 mod html;
+mod metrics;
 mod text;
 
 use chrono::{DateTime, Utc};
@@ -59,6 +60,9 @@ pub async fn run(arguments: &StatusArguments, global: &GlobalOptions, run_id: &s
     }
     let document = document::of(&status, arguments);
     let ended = Ended { exit_code: document.exit_code() };
+    if let Some(path) = &arguments.metrics_file {
+        metrics::write(&status, ended.exit_code, path, &document.warnings, &document.errors)?;
+    }
     match global.format {
         Format::Json => print_document(&document)?,
         _ => print_text(&text::render(&status, arguments, global.verbose > 0, Terminal::of_stdout()))?,
