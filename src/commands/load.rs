@@ -51,7 +51,7 @@ pub async fn run(arguments: &LoadArguments, global: &GlobalOptions, run_id: &str
         let (warnings, found) = (all(|report| &report.warnings), all(|report| &report.errors));
         file.ended(exit_code(code), session.clock.now(), &warnings, &found);
         file.loads(&reports);
-        errors.extend(file.write().err());
+        errors.extend(file.write().err().iter().flat_map(Error::notices));
     }
     let (document, code) = document(run_id, &session, &reports, &errors);
     let exit_code = exit_code(code);

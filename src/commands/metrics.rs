@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::error::Error;
 use crate::load::LoadReport;
 use crate::metrics::{Metric, Metrics};
-use crate::notice::{Code, Notice, Outcome};
+use crate::notice::{Notice, Outcome};
 use crate::pull::summary::{Calls, Summary};
 
 const RUN_SUCCESS: Metric = Metric {
@@ -136,18 +136,15 @@ impl<'f> MetricsFile<'f> {
     }
 
     /// Writes the file. Monitoring that goes by an old one would say that all is well.
-    pub(super) fn write(self) -> Result<(), Notice> {
-        let message = |error| format!("failed to write the metrics to `{}`: {error}", self.path.display());
-        let written = self.metrics.write(self.path);
-        written.map_err(|error| {
-            let remedy = "let `--metrics-file` name a file in a folder that the user of this program may write to";
-            Notice::new(Code::OutputFailed, message(error)).remedy(remedy)
-        })
+    pub(super) fn write(self) -> Result<(), Error> {
+        let message = || format!("failed to write the metrics to `{}`", self.path.display());
+        let remedy = "let `--metrics-file` name a file in a folder that the user of this program may write to";
+        self.metrics.write(self.path).map_err(|error| Error::output(message(), error).with_remedy(remedy))
     }
 }
 
 /// The metrics of a command that ended before it could say anything itself.
-pub(super) fn of_error(path: Option<&PathBuf>, command: &str, error: &Error) -> Result<(), Notice> {
+pub(super) fn of_error(path: Option<&PathBuf>, command: &str, error: &Error) -> Result<(), Error> {
     let Some(mut file) = MetricsFile::of(path, command, "") else { return Ok(()) };
     file.ended(error.exit_code(), Utc::now(), &[], &error.notices());
     file.write()

@@ -65,9 +65,9 @@ pub async fn run(cli: Cli) -> ExitCode {
                 tracing::info!(target: RUN, command = cli.command.name(), outcome = "failed", exit_code, "run finished");
             }
             if !error.is_about_stdout()
-                && let Err(notice) = metrics::of_error(cli.command.metrics_file(), cli.command.name(), &error)
+                && let Err(error) = metrics::of_error(cli.command.metrics_file(), cli.command.name(), &error)
             {
-                fatal(&Error::from(notice), log_format);
+                fatal(&error, log_format);
             }
             if cli.global.format == Format::Json && !error.is_about_stdout() {
                 let document = failure::of_error(&run_id, cli.command.name(), &error);

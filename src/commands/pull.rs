@@ -75,9 +75,11 @@ pub async fn launch(job: Job, mut session: Session, global: &GlobalOptions, run_
         file.ended(exit_code(&finished.summary), load_clock.now(), warnings, errors);
         file.run(&finished.summary);
         file.loads(&reports);
-        if let Err(notice) = file.write() {
-            tracing::error!(target: NOTICES, code = %notice.code, "{}", notice.message);
-            finished.summary.errors.push(notice);
+        if let Err(error) = file.write() {
+            for notice in error.notices() {
+                tracing::error!(target: NOTICES, code = %notice.code, "{}", notice.message);
+                finished.summary.errors.push(notice);
+            }
             decide(&mut finished.summary, &reports);
         }
     }

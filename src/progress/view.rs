@@ -42,30 +42,21 @@ impl View {
         self.calls.iter().map(|calls| calls.done).sum()
     }
 
-    /// Calls that there will be: those planned, or as many as the partitions so far suggest once these are used up.
+    /// Calls that there will be, as far as is known.
     pub fn calls_expected(&self) -> u64 {
-        self.calls.iter().map(|calls| self.expected(*calls)).sum()
-    }
-
-    fn expected(&self, calls: Calls) -> u64 {
-        let left = self.planned_partitions.saturating_sub(self.partitions);
-        if calls.done < calls.planned || left == 0 || calls.done == 0 {
-            return calls.planned.max(calls.done);
-        }
-        let more = (calls.done * left).div_ceil(self.partitions.max(1));
-        // A run of which nothing is published yet says little about the rest of it.
-        calls.done + more.min(calls.done).max(1)
+        self.calls.iter().map(|calls| calls.done.max(calls.planned)).sum()
     }
 
     /// How long the run will still take. The quota gives calls in bursts, so neither the speed so far nor the quota alone
-    /// tells: the later of the two ends counts.
+    /// tells: the later of the two ends counts. Once the planned calls are made nobody knows: what is left may be published in a
+    /// moment, or have to be fetched in parts.
     pub fn remaining(&self) -> Option<Duration> {
         let (done, expected) = (self.calls_done(), self.calls_expected());
-        if expected == 0 || (done >= expected && self.partitions >= self.planned_partitions) {
+        if done >= expected {
             return None;
         }
         let elapsed = self.elapsed.as_secs_f64();
-        let by_quota = self.calls.iter().map(|calls| self.ends_by_quota(*calls) - elapsed).fold(0.0, f64::max);
+        let by_quota = self.calls.iter().map(|calls| Self::ends_by_quota(*calls) - elapsed).fold(0.0, f64::max);
         let by_speed = if done == 0 { 0.0 } else { elapsed * number(expected.saturating_sub(done)) / number(done) };
         let secs = by_quota.max(by_speed);
         (secs >= 1.0).then(|| Duration::try_from_secs_f64(secs).ok()).flatten()
@@ -73,8 +64,8 @@ impl View {
 
     /// When the last call of a class can be sent, in seconds since the first: as many as the limit at once, a window later the
     /// next.
-    fn ends_by_quota(&self, calls: Calls) -> f64 {
-        let windows = self.expected(calls).saturating_sub(1) / u64::from(calls.per_minute.max(1));
+    fn ends_by_quota(calls: Calls) -> f64 {
+        let windows = calls.planned.max(calls.done).saturating_sub(1) / u64::from(calls.per_minute.max(1));
         number(windows) * WINDOW_SECS
     }
 
@@ -153,7 +144,7 @@ fn approximate(duration: Duration) -> String {
         55..3570 => format!("{} min", (seconds + 30) / 60),
         _ => {
             let minutes = (seconds + 150) / 300 * 5;
-            if minutes % 60 == 0 {
+            if minutes.is_multiple_of(60) {
                 format!("{} h", minutes / 60)
             } else {
                 format!("{} h {} min", minutes / 60, minutes % 60)
@@ -245,7 +236,7 @@ mod tests {
         for planned in [90, 200, 1000] {
             let end = (planned - 1) / 40 * 62;
             for elapsed in (3..end).step_by(7) {
-                let left = under_quota(planned, elapsed).remaining().expect("it is not over").as_secs();
+                let left = under_quota(planned, elapsed).remaining().map_or(0, |left| left.as_secs());
                 let (forecast, slack) = (elapsed + left, 62 + end / 10);
                 assert!(
                     forecast + 1 >= end && forecast <= end + slack,
@@ -263,13 +254,11 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_that_is_used_up_grows_while_partitions_are_left_and_ends_with_them() {
-        let calls = vec![Calls { done: 20, planned: 20, per_minute: 40 }];
-        let mut view = View { elapsed: seconds(60), partitions: 10, planned_partitions: 15, calls, ..View::default() };
-        assert_eq!(view.calls_expected(), 30);
-        assert!(view.remaining().is_some());
-        view.partitions = 15;
-        assert_eq!((view.calls_expected(), view.remaining()), (20, None));
+    fn once_the_planned_calls_are_made_no_end_is_promised() {
+        let calls = vec![Calls { done: 21, planned: 20, per_minute: 40 }];
+        let view = View { elapsed: seconds(60), partitions: 10, planned_partitions: 15, calls, ..View::default() };
+        assert_eq!((view.calls_expected(), view.remaining()), (21, None));
+        assert!(!view.line(120).contains("left"), "{}", view.line(120));
     }
 
     #[test]

@@ -330,7 +330,7 @@ impl<'r> ReportFetch<'r> {
             _ => None,
         };
         // Enabled at every level, so that any line logged on the way says what it is about.
-        let span = error_span!("report", table = self.table.name, days = %part.filter.days, advertiser_id);
+        let span = error_span!("report", table = self.table.name, days = part.filter.days.to_string(), advertiser_id);
         self.run.client.report(&request, &self.layout, what, part.expected_rows).instrument(span).await
     }
 

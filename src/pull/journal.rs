@@ -52,7 +52,7 @@ impl Journal {
     /// Something is missing from what was to be published.
     pub(super) fn fail(&self, notice: Notice) {
         let Notice { code, table, advertiser_id, trace_id, message, .. } = &notice;
-        let days = notice.range().map(tracing::field::display);
+        let days = notice.range().map(|days| days.to_string());
         tracing::error!(target: NOTICES, %code, table, days, advertiser_id, trace_id, "{message}");
         self.lock().errors.push(notice);
     }
@@ -72,11 +72,10 @@ impl Journal {
         if entries.warnings.contains(&notice) {
             return;
         }
-        entries.warnings.push(notice.clone());
-        drop(entries);
         let Notice { code, table, advertiser_id, trace_id, message, .. } = &notice;
-        let days = notice.range().map(tracing::field::display);
+        let days = notice.range().map(|days| days.to_string());
         tracing::warn!(target: NOTICES, %code, table, days, advertiser_id, trace_id, "{message}");
+        entries.warnings.push(notice);
     }
 
     /// So many partitions are planned; `calls` tells the calls, made and planned, whenever asked.

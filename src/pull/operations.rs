@@ -16,12 +16,12 @@ use crate::logging::RUN;
 pub(super) fn started(run: &Run, command: &str, plan: &Plan, planned: Calls) {
     let reports: BTreeSet<&str> = plan.reports.iter().map(|planned| planned.table.name.as_str()).collect();
     let days = plan.reports.iter().flat_map(|planned| planned.days.iter().copied());
-    let days = range(days).map(tracing::field::display);
+    let days = range(days).map(|days| days.to_string());
     tracing::info!(
         target: RUN,
         version = env!("CARGO_PKG_VERSION"),
         command,
-        output = %run.settings.output,
+        output = run.settings.output.to_string(),
         as_of = %run.settings.as_of,
         days,
         tables = reports.len() + plan.snapshots.len(),
@@ -68,7 +68,7 @@ fn table_ended(run: &Run, table: &str) {
         entries.tables.into_iter().filter(|(name, _)| name == table).collect();
     let summary = with_published(counted, published).remove(table).unwrap_or_default();
     let errors = entries.errors.iter().filter(|notice| notice.table.as_deref() == Some(table)).count();
-    let days = range(summary.files.iter().map(|file| file.date)).map(tracing::field::display);
+    let days = range(summary.files.iter().map(|file| file.date)).map(|days| days.to_string());
     let TableSummary { partitions, rows, calls, .. } = summary;
     tracing::info!(target: RUN, table, days, partitions, changed = summary.changed(), rows, calls, errors, "table finished");
 }

@@ -544,7 +544,7 @@ async fn publish<T: Send + 'static>(
         let rows = files.iter().map(|file| &file.record).chain(&confirmed).map(|record| record.rows).sum();
         run.output.confirm(confirmed).await?;
         run.output.publish(files).await?;
-        tracing::info!(table = table.name, %days, partitions = changed, unchanged, rows, "published");
+        tracing::info!(table = table.name, days = days.to_string(), partitions = changed, unchanged, rows, "published");
         run.journal.show_published(changed + unchanged, rows);
         Ok(extra)
     };

@@ -94,7 +94,7 @@ fn a_quiet_run_prints_nothing_while_it_goes_well_and_everything_when_it_does_not
     let bad = account.run_program(&pull());
     assert_eq!(bad.code, 4, "{}", bad.everything());
     assert!(bad.stderr.lines().all(|line| line.contains("ERROR") || line.contains("WARN")), "{}", bad.stderr);
-    assert!(bad.stderr.contains("table=\"transactions\" days=2026-11-0"), "{}", bad.stderr);
+    assert!(bad.stderr.contains("table=\"transactions\" days=\"2026-11-0"), "{}", bad.stderr);
     assert!(bad.stdout.contains("error[api_unavailable]") && bad.stdout.contains("partly done"), "{}", bad.stdout);
     let document = account.run("pull -q").expect(4);
     assert!(document["tables"]["ads"].is_object(), "the document is asked for, and printed");

@@ -72,7 +72,7 @@ pub(super) fn write(
             metrics.count(NEWEST, &[table], seconds(day));
         }
     }
-    file.write().map_err(Error::from)
+    file.write()
 }
 
 fn seconds(day: NaiveDate) -> u64 {

@@ -89,7 +89,11 @@ impl TablePull<'_> {
         if differences.is_empty() || (self.is_short(&differences) && self.state().repairs.is_futile) {
             return answered(pulled, differences);
         }
-        tracing::info!(table = self.table.name, %days, "sums differ from Criteo's totals; requesting the rows again");
+        tracing::info!(
+            table = self.table.name,
+            days = days.to_string(),
+            "sums differ from Criteo's totals; requesting the rows again"
+        );
         let calls = std::mem::take(&mut pulled).calls;
         pulled = self.fetch.window(requested).await?;
         pulled.calls += calls;

@@ -86,7 +86,12 @@ impl TablePull<'_> {
     fn settle_failure(&self, queue: &mut WindowQueue, window: DateRange, failure: WindowFailure) -> WindowOutcome {
         match failure {
             WindowFailure::TooManyRows(rows) => {
-                tracing::info!(table = self.table.name, days = %window, rows, "rows are missing; requesting fewer days");
+                tracing::info!(
+                    table = self.table.name,
+                    days = window.to_string(),
+                    rows,
+                    "rows are missing; requesting fewer days"
+                );
                 self.count(TableSummary { calls: 1, capped_calls: 1, ..TableSummary::default() });
                 queue.put_back(window, Some(rows));
                 if let Some(cap) = self.proven_cap() {
@@ -94,7 +99,12 @@ impl TablePull<'_> {
                 }
             }
             WindowFailure::Shrunk(rows) => {
-                tracing::warn!(table = self.table.name, days = %window, rows, "much fewer rows than before; requesting each day");
+                tracing::warn!(
+                    table = self.table.name,
+                    days = window.to_string(),
+                    rows,
+                    "much fewer rows than before; requesting each day"
+                );
                 self.count(TableSummary { calls: 1, ..TableSummary::default() });
                 self.state().shrunk.push((window, rows, 0));
                 queue.put_back_days(window);
@@ -118,7 +128,7 @@ impl TablePull<'_> {
             }
             // One day that Criteo cannot answer must not take the others with it.
             FetchErrorKind::Unavailable if is_range => {
-                tracing::warn!(table = self.table.name, days = %window, "no answer; requesting fewer days");
+                tracing::warn!(table = self.table.name, days = window.to_string(), "no answer; requesting fewer days");
                 // First a single day, of which `fetch` finds out whether one advertiser is to blame; then halves.
                 let is_first = !std::mem::replace(&mut self.state().had_outage, true);
                 if is_first {
@@ -130,7 +140,7 @@ impl TablePull<'_> {
             }
             // A refusal may concern a part: a day that is too old, a range that is too long.
             kind if may_concern_days(kind) && is_range && self.state().refused_days < MAX_REFUSED_DAYS => {
-                tracing::warn!(table = self.table.name, days = %window, "refused; requesting fewer days");
+                tracing::warn!(table = self.table.name, days = window.to_string(), "refused; requesting fewer days");
                 self.count(TableSummary { calls: 1, ..TableSummary::default() });
                 queue.put_back(window, None);
             }
