@@ -67,7 +67,7 @@ pub struct Prepared {
 
 #[derive(Clone, Debug)]
 enum Effect {
-    Partition(PartitionRecord, IsNew),
+    Partition(Box<PartitionRecord>, IsNew),
     Removed(String, NaiveDate),
     Run(RunRecord),
     Version(VersionFile),
@@ -126,7 +126,7 @@ impl Ledger {
                     if is_new {
                         self.observe_one(&record.table, record.date, Some(record.bytes));
                     }
-                    self.insert(record);
+                    self.insert(*record);
                 }
                 Effect::Removed(table, date) => {
                     self.observe_one(&table, date, None);
@@ -157,13 +157,16 @@ impl Ledger {
         let files = records.iter().enumerate().map(|(position, record)| Write::Publish(record.path(), position));
         steps.push(files.collect());
         steps.push(self.months(&changes(&records)));
-        effects.extend(records.into_iter().map(|record| Effect::Partition(record, true)));
+        effects.extend(records.into_iter().map(|record| Effect::Partition(Box::new(record), true)));
         Prepared { steps, effects }
     }
 
     fn amendment(&self, records: Vec<PartitionRecord>) -> Prepared {
         let steps = vec![self.months(&changes(&records))];
-        Prepared { steps, effects: records.into_iter().map(|record| Effect::Partition(record, false)).collect() }
+        Prepared {
+            steps,
+            effects: records.into_iter().map(|record| Effect::Partition(Box::new(record), false)).collect(),
+        }
     }
 
     /// Carries over the history of the partition being replaced, and adds to it if the numbers changed.
