@@ -200,11 +200,6 @@ codes! {
         cause: "A file with credentials cannot be read, is readable by other users, or does not hold what it should.",
         remedy: "correct the file that the message names",
     }
-    OutputNotSupported {
-        name: "output_not_supported", kind: Configuration, seen_in: OUTPUT,
-        cause: "The output is a kind of place that this version cannot load from.",
-        remedy: "copy it to a local folder with `gcloud storage rsync`, `aws s3 sync` or `azcopy sync`, and load that",
-    }
     BucketNotConfigured {
         name: "bucket_not_configured", kind: Configuration, seen_in: OUTPUT,
         cause: "The bucket that `output` names cannot be opened with the variables that are set.",

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use object_store::ClientConfigKey;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
-use object_store::{ObjectStore, RetryConfig};
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::{ObjectStore, RetryConfig, StaticCredentialProvider};
 
 use super::bucket::{Bucket, Counts};
 use super::error::StoreError;
@@ -127,7 +127,10 @@ fn google(bucket: &str, counts: &Counts) -> object_store::Result<Arc<dyn ObjectS
     let mut endpoint = builder.get_config_value(&GoogleConfigKey::BaseUrl);
     if let Some(emulator) = std::env::var("STORAGE_EMULATOR_HOST").ok().filter(|host| !host.is_empty()) {
         let address = if emulator.contains("://") { emulator } else { format!("http://{emulator}") };
-        builder = builder.with_base_url(&address).with_skip_signature(true);
+        // An emulator checks none; without one, every write would look for the metadata server.
+        let nobody = GcpCredential { bearer: "owner".to_owned() };
+        let nobody = Arc::new(StaticCredentialProvider::new(nobody));
+        builder = builder.with_base_url(&address).with_skip_signature(true).with_credentials(nobody);
         endpoint = Some(address);
     }
     for (key, value) in client(is_loopback(endpoint.as_deref())) {

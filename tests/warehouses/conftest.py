@@ -82,6 +82,15 @@ def s3(servers):
 
 
 @pytest.fixture(scope="session")
+def gcs(servers):
+    """A stub of our own: no emulator takes the conditional writes of this store's client."""
+    port = processes.free_port()
+    stub = pathlib.Path(__file__).parent / "gcs_stub.py"
+    servers("gcs-stub", [sys.executable, stub, port], ready=processes.accepts(port))
+    return f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
 def azure(servers):
     port = processes.free_port()
     program = need(CACHE / "azurite/node_modules/.bin/azurite-blob", "the Azure server")
