@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use criteo_source::catalog::{Catalog, CustomReport, Grain, Table};
 use criteo_source::dates::DateRange;
-use criteo_source::table::decode::{Asked, DecodedReport, ReportDecoder, ReportLayout};
+use criteo_source::table::decode::{DecodedReport, ReportDecoder, ReportLayout, RequestedRows};
 
 /// As much as the HTTP client hands over at a time.
 pub const CHUNK_BYTES: usize = 64 << 10;
@@ -117,7 +117,7 @@ fn push_row(text: &mut String, row: usize, chance: &mut Chance) {
 
 /// Decodes a body that arrives as from a socket.
 pub fn decode(layout: &Arc<ReportLayout>, body: &[u8]) -> DecodedReport {
-    let asked = Asked { days: DateRange::single(day()), disclosed: None, day_is_given: false };
+    let asked = RequestedRows { days: DateRange::single(day()), disclosed: None, day_is_given: false };
     let mut decoder = ReportDecoder::new(Arc::clone(layout), asked);
     for chunk in body.chunks(CHUNK_BYTES) {
         decoder.feed(chunk).expect("a good report");

@@ -40,7 +40,7 @@ impl fmt::Debug for ClientCredentials {
     }
 }
 
-/// What a token is asked for with, besides the key pair.
+/// What a token is requested with, besides the key pair.
 #[derive(Clone, Debug)]
 pub enum Grant {
     /// The application acts for itself.
@@ -163,7 +163,7 @@ struct NotJson;
 pub struct TokenAnswer {
     /// The token.
     pub access_token: SecretString,
-    /// How long it lives, from when it was asked for.
+    /// How long it lives, from when it was requested.
     pub lifetime: Duration,
     /// The refresh token to use from now on; absent means that the old one stays.
     pub refresh_token: Option<SecretString>,

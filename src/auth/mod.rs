@@ -1,6 +1,6 @@
 //! Access tokens: getting them from an OAuth token endpoint, keeping them fresh, keeping their secrets secret.
 //!
-//! Two grants serve requests, client credentials and refresh token; the authorization code of a login is asked for and
+//! Two grants serve requests, client credentials and refresh token; the authorization code of a login is requested and
 //! exchanged here too. This module opens no browser, stores nothing but refresh tokens, and sends through `http` like everything
 //! else. Rights are not its business: they belong to the application and to the advertisers that consented.
 

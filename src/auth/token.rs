@@ -23,7 +23,7 @@ const FETCH_PAUSE: Duration = Duration::from_secs(1);
 /// How long a permanent refusal is repeated from memory: requests under way must not each try the same wrong secret.
 const REFUSAL_MEMORY: Duration = Duration::from_secs(30);
 
-/// A token and how long it lives from the moment it was asked for.
+/// A token and how long it lives from the moment it was requested.
 #[derive(Clone, Debug)]
 pub struct IssuedToken {
     /// The token.

@@ -227,7 +227,7 @@ pub enum Pagination {
     None,
     /// `limit` and `offset` query parameters, until an empty page.
     Offset {
-        /// Items asked for at a time.
+        /// Items requested at a time.
         limit: u32,
     },
 }

@@ -26,7 +26,7 @@ pub enum CatalogError {
     /// No table has that name.
     #[error("unknown table `{name}`{}", did_you_mean(nearest.as_deref()))]
     UnknownTable {
-        /// What was asked for.
+        /// What was requested.
         name: String,
         /// The table that may have been meant.
         nearest: Option<String>,

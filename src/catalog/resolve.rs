@@ -248,7 +248,7 @@ impl Catalog {
     }
 }
 
-/// Columns, what to ask for, what identifies a row, and what to tell the user.
+/// Columns, what to request, what identifies a row, and what to tell the user.
 type ResolvedReport = (Vec<Column>, Extract, Vec<String>, Vec<Warning>);
 
 /// What a report table is made from.

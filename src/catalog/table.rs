@@ -232,7 +232,7 @@ pub struct Table {
     pub partition_by: String,
     /// All columns in file order, `_pulled_at` last.
     pub columns: Vec<Column>,
-    /// What to ask for.
+    /// What to request.
     pub extract: Extract,
     /// Whether `pull` and `backfill` take it without being told to.
     pub enabled: bool,

@@ -74,7 +74,7 @@ pub async fn run(arguments: &LoadArguments, global: &GlobalOptions, run_id: &str
     Ok(Ended { exit_code })
 }
 
-/// The targets that were asked for, each once.
+/// The targets that were requested, each once.
 ///
 /// # Errors
 ///

@@ -16,7 +16,7 @@ use crate::clock::Deadline;
 use crate::http::{BearerSource, Body, Failure, HttpClient, Problem, Quota, ReadError, Request, Response, SendError};
 use crate::json::JsonError;
 use crate::notice::{Code, Notice, error_chain};
-use crate::table::decode::{Asked, DecodeError, DecodedReport, ReportDecoder, ReportLayout};
+use crate::table::decode::{DecodeError, DecodedReport, ReportDecoder, ReportLayout, RequestedRows};
 
 /// Different warnings remembered; a run that has more has one problem, not hundreds.
 const MAX_NOTICES: usize = 100;
@@ -50,7 +50,7 @@ pub enum FetchErrorKind {
     Unavailable,
     /// The run's deadline passed.
     DeadlinePassed,
-    /// An answer with rows of days that were not asked for.
+    /// An answer with rows of days that were not requested.
     OtherDays,
     /// An answer that makes no sense, or a value that does not fit.
     Unreadable,
@@ -99,7 +99,7 @@ impl FetchError {
         if self.names_version { format!("{reason}; {}", version::lifetime(Connector::get())) } else { reason }
     }
 
-    /// Whether it was asked for as often as makes sense: something on the way is broken, and may be mended by itself.
+    /// Whether it was requested as often as makes sense: something on the way is broken, and may be mended by itself.
     pub fn is_exhausted(&self) -> bool {
         matches!(*self.source, SendError::Exhausted { .. })
     }
@@ -404,7 +404,7 @@ impl CriteoClient {
         let endpoint = self.endpoint(request.endpoint);
         let cap = self.row_cap(request.endpoint);
         let has_other_days = endpoint.report().is_some_and(|report| report.date_filter == DateFilter::Undocumented);
-        let asked = Asked {
+        let asked = RequestedRows {
             days: request.filter.days,
             disclosed: request.filter.disclosed,
             day_is_given: has_other_days && request.filter.days.len_days() == 1,
@@ -507,7 +507,7 @@ pub(super) fn answered_with_errors(errors: &[u8]) -> ReadError {
     ReadError::retry(AnsweredWithErrors(notice_problem(errors)))
 }
 
-/// Whether a field that was not asked for comes along all the same: the other half of an id and name pair, or the
+/// Whether a field that was not requested comes along all the same: the other half of an id and name pair, or the
 /// currency (Criteo docs, Campaign statistics page).
 fn is_expected(endpoint: EndpointId, field: &str) -> bool {
     let report = Connector::get().endpoint(endpoint).report();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::catalog::{Connector, EndpointId, Extract, Report, Table};
 use crate::dates::DateRange;
 
-/// Which rows of a report are asked for.
+/// Which rows of a report are requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportFilter {
     /// Days in the request's time zone, both ends included.

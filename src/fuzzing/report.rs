@@ -8,7 +8,7 @@ use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, TimeDelta};
 use crate::catalog::{Catalog, Column, TableOverrides};
 use crate::dates::DateRange;
 use crate::table::columns::Value;
-use crate::table::decode::{Asked, DecodeError, DecodedReport, ReportDecoder, ReportLayout};
+use crate::table::decode::{DecodeError, DecodedReport, ReportDecoder, ReportLayout, RequestedRows};
 use crate::table::numeric::format_numeric;
 use crate::table::order::KeyOrder;
 
@@ -61,10 +61,10 @@ fn the_corpus_has_rows_of_every_table() {
     }
 }
 
-fn asked() -> Asked {
+fn asked() -> RequestedRows {
     let day = |text: &str| text.parse().expect("a date");
     let days = DateRange::new(day("2026-09-01"), day("2026-09-03")).expect("a range");
-    Asked { days, disclosed: Some(true), day_is_given: false }
+    RequestedRows { days, disclosed: Some(true), day_is_given: false }
 }
 
 fn decode(layout: &Arc<ReportLayout>, body: &[u8], size: usize) -> Result<DecodedReport, DecodeError> {

@@ -1,6 +1,6 @@
 //! Why a request was not answered: one failed attempt, and the end of all attempts.
 //!
-//! Messages name what was asked for, never the address with its query, a header or a body that may hold a secret.
+//! Messages name what was requested, never the address with its query, a header or a body that may hold a secret.
 
 use std::error::Error;
 use std::fmt;
@@ -74,7 +74,7 @@ fn what_failed(error: &reqwest::Error) -> (&'static str, bool) {
     } else if error.is_connect() {
         ("no connection to", true)
     } else if error.is_builder() {
-        ("the request makes no sense to send to", true)
+        ("no request could be built for", true)
     } else {
         ("the connection broke before an answer from", true)
     }
@@ -134,7 +134,7 @@ pub enum SendError {
     /// The server refused it for good (a 4xx that repeating does not change; a 401 even with a new token).
     #[error("{what}: the server answered {status}: {problem}")]
     Refused {
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// The status.
         status: StatusCode,
@@ -148,7 +148,7 @@ pub enum SendError {
         "{what}: the server answered {status} and points to {host}, where requests are not sent; check the address"
     )]
     Redirected {
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// The status.
         status: StatusCode,
@@ -158,7 +158,7 @@ pub enum SendError {
     /// Every attempt failed.
     #[error("{what}: gave up after {attempts} attempts in {}", Seconds(*elapsed))]
     Exhausted {
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// Attempts made.
         attempts: u32,
@@ -171,7 +171,7 @@ pub enum SendError {
     /// The deadline passed, or would pass during the next wait.
     #[error("{what}: no answer before the deadline ({attempts} attempts in {})", Seconds(*elapsed))]
     DeadlinePassed {
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// Attempts made.
         attempts: u32,
@@ -184,7 +184,7 @@ pub enum SendError {
     /// There can be no connection to this server (a certificate that does not check out), or no such request.
     #[error("{what}: {}", transport_hint(failure))]
     Connect {
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// The failure.
         #[source]
@@ -193,7 +193,7 @@ pub enum SendError {
     /// The address is not one that requests are sent to.
     #[error("{what}: {reason}")]
     Address {
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// Why not.
         reason: String,
@@ -201,7 +201,7 @@ pub enum SendError {
     /// There is no HTTPS on this system.
     #[error("{what}: no HTTPS")]
     Setup {
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// Why not.
         source: HttpError,
@@ -209,7 +209,7 @@ pub enum SendError {
     /// There is no access token.
     #[error("{what}: no access token")]
     Bearer {
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// The token source's own error.
         source: BearerError,
@@ -217,7 +217,7 @@ pub enum SendError {
     /// The answer was read and found wanting by its reader.
     #[error("{what}: the answer could not be read")]
     Body {
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// The reader's own error.
         source: Box<dyn Error + Send + Sync>,

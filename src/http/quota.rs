@@ -187,7 +187,7 @@ impl Limit {
     }
 
     fn observe(&self, number: u64, headers: &HeaderMap) {
-        let said = Said::read(headers, self.clock.now());
+        let said = RateLimitHeaders::read(headers, self.clock.now());
         let now = self.clock.elapsed();
         self.state().learn(number, &said, now);
         self.changed.notify_one();
@@ -349,7 +349,7 @@ impl State {
         (binding && full).then_some(window.resets_at)
     }
 
-    fn learn(&mut self, number: u64, said: &Said, now: Duration) {
+    fn learn(&mut self, number: u64, said: &RateLimitHeaders, now: Duration) {
         if matches!(self.probe, Probe::UnderWay { number: probe, .. } if probe == number) {
             self.probe = Probe::Done;
         }
@@ -421,14 +421,14 @@ impl ServerWindow {
 
 /// What the headers of one answer say; absent or nonsensical parts are `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Said {
+struct RateLimitHeaders {
     limit: Option<u32>,
     remaining: Option<u32>,
     /// From the moment of the answer.
     reset_in: Option<Duration>,
 }
 
-impl Said {
+impl RateLimitHeaders {
     fn read(headers: &HeaderMap, now: DateTime<Utc>) -> Self {
         let small = |number: u64| u32::try_from(number).ok();
         Self {

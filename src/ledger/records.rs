@@ -80,7 +80,7 @@ pub struct PartitionRecord {
     /// Fingerprint of the rows without the time they were pulled at; `None` where it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_sha256: Option<String>,
-    /// Advertisers that could not be asked for: their rows are not in the file, or those of an earlier pull.
+    /// Advertisers that could not be requested: their rows are not in the file, or those of an earlier pull.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_advertisers: Vec<String>,
     /// How its sums compare with Criteo's totals; `None` where it is not known.
@@ -120,6 +120,24 @@ impl PartitionRecord {
     /// Whether Criteo's own totals speak against its rows, or could not be read to confirm them.
     pub fn is_unconfirmed(&self) -> bool {
         self.status == PartitionStatus::Mismatch || self.reconciliation == Some(Reconciliation::Unreadable)
+    }
+
+    /// This record with the doubts about the record it replaces, as far as they are about advertisers that it did not request.
+    #[must_use]
+    pub fn with_doubts_of(mut self, before: &Self) -> Self {
+        let requested = self.advertisers.clone().unwrap_or_default();
+        let is_left = |id: &String| !requested.contains(id);
+        let doubts = before.differences.iter().filter(|difference| is_left(&difference.advertiser_id));
+        self.differences.extend(doubts.cloned());
+        if !self.differences.is_empty() {
+            self.status = PartitionStatus::Mismatch;
+            self.reconciliation = Some(Reconciliation::Differs);
+        } else if before.reconciliation == Some(Reconciliation::Unreadable)
+            && before.advertisers.iter().flatten().chain(&before.retained_advertisers).any(is_left)
+        {
+            self.reconciliation = before.reconciliation;
+        }
+        self
     }
 
     /// Whether a newer record is of exactly the same rows and columns, and of a file whose footer would name the same
@@ -339,4 +357,36 @@ pub(super) struct PartitionsFile {
     pub format_version: u32,
     /// Records of one month.
     pub(super) partitions: BTreeMap<NaiveDate, PartitionRecord>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(more: serde_json::Value) -> PartitionRecord {
+        let mut record = serde_json::json!({
+            "table": "t", "date": "2026-11-01", "rows": 1, "bytes": 1, "sha256": "", "sums": {}, "run_id": "r",
+            "pulled_at": DateTime::UNIX_EPOCH, "calls": 1, "status": "final",
+        });
+        let (Some(record), serde_json::Value::Object(more)) = (record.as_object_mut(), more) else { unreachable!() };
+        record.extend(more);
+        serde_json::from_value(serde_json::json!(record)).expect("a record")
+    }
+
+    #[test]
+    fn doubts_about_advertisers_that_were_not_requested_outlive_a_pull_of_others() {
+        let difference =
+            |id: &str| serde_json::json!([{"advertiser_id": id, "column": "clicks", "pulled": "1", "total": "2"}]);
+        let differing = record(serde_json::json!({"status": "mismatch", "differences": difference("1")}));
+        let pull_of = |id: &str| {
+            record(serde_json::json!({"advertisers": [id], "reconciliation": "equal", "retained_advertisers": ["1"]}))
+        };
+        let kept = pull_of("2").with_doubts_of(&differing);
+        assert_eq!((kept.status, kept.reconciliation), (PartitionStatus::Mismatch, Some(Reconciliation::Differs)));
+        assert_eq!(kept.differences, differing.differences);
+        assert!(!pull_of("1").with_doubts_of(&differing).is_unconfirmed(), "it was read again");
+        let unread = record(serde_json::json!({"advertisers": ["1"], "reconciliation": "unreadable"}));
+        assert!(pull_of("2").with_doubts_of(&unread).is_unconfirmed());
+        assert!(!pull_of("1").with_doubts_of(&unread).is_unconfirmed());
+    }
 }

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use super::files::Partition;
 use super::state::HeldPartition;
 
-/// What was asked for beyond the partitions that differ.
+/// What was requested beyond the partitions that differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     /// Load what the target holds already, too.

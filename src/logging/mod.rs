@@ -1,6 +1,6 @@
 //! Logs on stderr: text for people, JSON for collectors. Every line carries the run's identifier.
 //!
-//! The crates that carry requests are held at warnings whatever was asked for: at finer levels some of them print
+//! The crates that carry requests are held at warnings whatever was requested: at finer levels some of them print
 //! headers, and one header is the bearer token. Nothing here writes to stdout, which is for results.
 
 mod fatal;

@@ -33,7 +33,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What was asked for on the command line.
+/// What was requested on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogOptions {
     /// Text or JSON.

@@ -408,8 +408,9 @@ codes! {
     }
     ShortResponse {
         name: "short_response", kind: Partial, seen_in: RUNS,
-        cause: "Criteo's response lacks rows that Criteo's own totals count, also when requested again and in parts. A file \
-                that was complete, or has more rows, stays as it was.",
+        cause: "Criteo's response does not have the counts of Criteo's own totals, also when requested again and in parts, or \
+                has fewer rows than the file where no totals could be read. A file that was complete, or has more rows, stays \
+                as it was.",
         remedy: "the next run fetches these days again; if it persists, send Criteo's support the totals that differ",
     }
     RowsShrank {

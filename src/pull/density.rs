@@ -1,4 +1,4 @@
-//! How many rows a day will have: what sizes windows before Criteo was asked for them.
+//! How many rows a day will have: what sizes windows before Criteo was requested them.
 //!
 //! The best source is the ledger, which knows the rows of days that were pulled before. For other days, the activity (the
 //! advertisers that Criteo's totals name for a day) is multiplied with the rows that each of them had on a day of the last
@@ -52,7 +52,7 @@ pub struct Density {
 }
 
 impl Density {
-    /// Nothing is known but who will be asked for.
+    /// Nothing is known but who will be requested.
     pub fn unknown(advertisers: &[impl AsRef<str>]) -> Self {
         Self {
             advertisers: advertisers.iter().map(|id| id.as_ref().to_owned()).collect(),

@@ -1,8 +1,8 @@
 //! All rows of a window, cutting requests as often as it takes.
 //!
-//! A single day at the row cap is asked for in halves of its advertisers, and a single advertiser in halves of its ad
+//! A single day at the row cap is requested in halves of its advertisers, and a single advertiser in halves of its ad
 //! sets, taken from a query of that very day, because the ad-set search misses deleted ones. Placements of one ad set
-//! are asked for by environment, transactions by kind of event. What cannot be cut further is an error that says what
+//! are requested by environment, transactions by kind of event. What cannot be cut further is an error that says what
 //! to drop.
 //!
 //! One advertiser without consent makes Criteo refuse the whole request. The same halving finds out who; the rest goes
@@ -66,7 +66,7 @@ fn too_many(rows: u64) -> String {
 pub struct RequestedWindow {
     /// Days.
     pub days: DateRange,
-    /// Advertisers, in the groups to ask for together.
+    /// Advertisers, in the groups to request together.
     pub groups: Vec<Vec<String>>,
     /// Rows that are expected, where something is known of them.
     pub expected_rows: Option<u64>,
@@ -222,7 +222,7 @@ impl<'r> ReportFetch<'r> {
         }
     }
 
-    /// All rows of a window. Where rows do not carry their day, all are taken as of its first: a table is then asked for
+    /// All rows of a window. Where rows do not carry their day, all are taken as of its first: a table is then requested
     /// one day at a time, and totals of a range come as one sum.
     pub async fn window(&self, requested: &RequestedWindow) -> Result<Pulled, WindowFailure> {
         let advertisers = self.advertisers();
@@ -244,7 +244,7 @@ impl<'r> ReportFetch<'r> {
         self.window(&RequestedWindow { days, groups: vec![self.advertisers()], expected_rows }).await
     }
 
-    /// All rows of one day, asked for in parts although the whole was answered.
+    /// All rows of one day, requested in parts although the whole was answered.
     pub async fn in_parts(&self, day: DateRange, rows: u64) -> Result<Pulled, WindowFailure> {
         let parts = self.disclosed_parts(day, &self.advertisers());
         self.gather(parts, |part| Box::pin(self.cut(part, rows))).await
@@ -368,7 +368,7 @@ impl<'r> ReportFetch<'r> {
         Ok(parts)
     }
 
-    /// A single day at the cap: its parts, each asked for on its own.
+    /// A single day at the cap: its parts, each requested on its own.
     async fn cut(&self, part: Part, rows: u64) -> Result<Pulled, WindowFailure> {
         tracing::info!(table = self.table.name, %part, rows, "asking for it in parts");
         let mut pulled = Pulled { calls: 1, ..Pulled::default() };
@@ -417,7 +417,7 @@ impl<'r> ReportFetch<'r> {
             }
         };
         WindowFailure::CannotSplit(format!(
-            "`{}` {part} has {rows} rows or more, at which Criteo cuts the answer, and cannot be asked for in smaller \
+            "`{}` {part} has {rows} rows or more, at which Criteo cuts the answer, and cannot be requested in smaller \
              parts: {advice}",
             self.table.name
         ))
@@ -425,7 +425,7 @@ impl<'r> ReportFetch<'r> {
 
     fn unnamed(&self, part: &Part, rows: u64, what: &str) -> WindowFailure {
         WindowFailure::CannotSplit(format!(
-            "`{}` {part} has {rows} rows or more, and some of them belong to no {what}, so that they cannot be asked for \
+            "`{}` {part} has {rows} rows or more, and some of them belong to no {what}, so that they cannot be requested \
              in parts; drop a dimension of the table",
             self.table.name
         ))

@@ -109,7 +109,7 @@ impl WindowQueue {
         if is_risky { 1 } else { self.limits.max_days.unwrap_or(u64::MAX) }
     }
 
-    /// The advertisers to ask for together: all of them, or groups where a single day has more rows than a response may.
+    /// The advertisers to request together: all of them, or groups where a single day has more rows than a response may.
     pub fn groups(&self, window: DateRange) -> Vec<Vec<String>> {
         let is_single = window.len_days() == 1;
         let target_rows = if is_single { self.limits.target_rows(self.density.is_thin()) } else { u64::MAX };

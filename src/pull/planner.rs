@@ -16,9 +16,12 @@ use super::summary::{Code, Notice};
 use crate::catalog::{Catalog, Connector, EndpointId, ListScope, ReportFacts, Table, TableOverrides};
 use crate::criteo::Calls;
 use crate::dates::{DateRange, contiguous_ranges, months_before};
-use crate::ledger::{Ledger, PartitionStatus, Reconciliation};
+use crate::ledger::{Ledger, PartitionRecord, PartitionStatus, Reconciliation};
 use crate::settings::Settings;
 use crate::table::parquet::table_schema_version;
+
+/// Days whose totals could not be read that one pull reads again: totals that can never be read must not cost a history a day.
+const MAX_UNREAD_DAYS: usize = 31;
 
 /// Which days a run is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +87,7 @@ impl Plan {
 /// What a table is expected to cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Forecast {
-    /// Days that will be asked for.
+    /// Days that will be requested.
     pub days: u64,
     /// First of them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,7 +250,7 @@ impl Planner<'_> {
             let is_due = unread_totals.contains(&day)
                 || match record.status {
                     PartitionStatus::Final => false,
-                    PartitionStatus::Mismatch => true,
+                    PartitionStatus::Mismatch => self.may_resolve(record),
                     PartitionStatus::Provisional => ages.is_due(day, read_on, settings.as_of),
                 };
             if is_due || ages.is_reread_on(day, settings.as_of) {
@@ -285,14 +288,22 @@ impl Planner<'_> {
         days
     }
 
-    /// Days whose totals could not be read when they were published, so that nothing confirms them. Totals that can never be
-    /// read must not have all days read again every day: the newest, as many as the look-back has.
+    /// Whether reading a day again may end the doubts about it: not if they are all about advertisers that cannot be requested.
+    fn may_resolve(&self, record: &PartitionRecord) -> bool {
+        let doubted = record.differences.iter().map(|difference| &difference.advertiser_id);
+        let mut doubted = doubted.chain(&record.retained_advertisers).peekable();
+        doubted.peek().is_none() || doubted.any(|id| self.advertisers.contains(&id.as_str()))
+    }
+
+    /// The newest days whose totals could not be read when they were published, so that nothing confirms them.
     fn with_unread_totals(&self, table: &Table, wanted: &BTreeSet<NaiveDate>) -> BTreeSet<NaiveDate> {
         let is_unread = |day: &&NaiveDate| {
             let record = self.ledger.partition(&table.name, **day);
-            record.is_some_and(|record| record.reconciliation == Some(Reconciliation::Unreadable))
+            record.is_some_and(|record| {
+                record.reconciliation == Some(Reconciliation::Unreadable) && self.may_resolve(record)
+            })
         };
-        wanted.iter().rev().filter(is_unread).take(self.settings.lookback_days as usize).copied().collect()
+        wanted.iter().rev().filter(is_unread).take(MAX_UNREAD_DAYS).copied().collect()
     }
 
     /// Days before the default start are fetched because the output begins earlier: that may be many.

@@ -65,7 +65,7 @@ impl Portfolio {
         Self { answer: ListPage::default(), listed: ids.clone(), ids, absent: Vec::new() }
     }
 
-    /// Advertisers to ask for, sorted.
+    /// Advertisers to request, sorted.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
         self.ids.iter().map(String::as_str)
     }
@@ -75,7 +75,7 @@ impl Portfolio {
         &self.answer
     }
 
-    /// Nobody to ask for: how to get consent.
+    /// Nobody to request: how to get consent.
     pub(crate) fn require_someone(&self) -> Result<(), Error> {
         if !self.ids.is_empty() {
             return Ok(());

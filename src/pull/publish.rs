@@ -257,6 +257,7 @@ pub(super) async fn publish_days(
         layout: Arc::clone(layout),
         output: run.output.clone(),
         finals: finals(run, table, days, &retained),
+        doubted: doubted(run, table, days),
         retained,
         old,
         // As `_pulled_at` has it, so that column, footer and ledger say the same.
@@ -287,6 +288,13 @@ fn finals(run: &Run, table: &Table, days: DateRange, retained: &RetainedRows) ->
     days.days().filter_map(finals).collect()
 }
 
+/// The records of days whose rows Criteo's totals do not confirm.
+fn doubted(run: &Run, table: &Table, days: DateRange) -> BTreeMap<NaiveDate, PartitionRecord> {
+    let ledger = run.output.ledger();
+    let record = |day| Some((day, ledger.partition(&table.name, day)?.clone()));
+    days.days().filter_map(record).filter(|(_, record)| record.is_unconfirmed()).collect()
+}
+
 /// What a thread has made of an answer: files to publish, and records of files that stay as they are.
 #[derive(Default)]
 struct Written {
@@ -315,6 +323,7 @@ struct DayWriter {
     retained: RetainedRows,
     old: BTreeMap<NaiveDate, OldFile>,
     finals: BTreeMap<NaiveDate, SettledFor>,
+    doubted: BTreeMap<NaiveDate, PartitionRecord>,
     pulled_at: DateTime<Utc>,
     calls: u64,
 }
@@ -365,6 +374,9 @@ impl DayWriter {
                 record.status = PartitionStatus::Mismatch;
                 record.reconciliation = Some(Reconciliation::Differs);
                 record.differences = differences;
+            }
+            if let Some(before) = self.doubted.get(&day) {
+                record = record.with_doubts_of(before);
             }
             written.add(&self.output, record, content)?;
         }

@@ -106,7 +106,7 @@ impl Sums {
     }
 }
 
-/// How a table's totals are asked for.
+/// How a table's totals are requested.
 #[derive(Clone, Debug)]
 pub struct TotalsQuery {
     /// The table with no dimensions but day and advertiser.

@@ -43,8 +43,8 @@ const FAULTS: [&str; 14] = [
     "long-range-refused(3)@/report",
     "bad-number(\"x\")@statistics/report+1*2",
     "http-500@placements/report#1",
-    "http-500@statistics/report*5",
-    "http-500@placements/report+9*40",
+    "http-500@statistics/report*60",
+    "http-500@placements/report+9*60",
 ];
 
 /// One run, and what is going on around it.

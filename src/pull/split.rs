@@ -1,4 +1,4 @@
-//! How a request at the row cap is cut: into parts that together ask for exactly the same rows, each once.
+//! How a request at the row cap is cut: into parts that together request exactly the same rows, each once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::table::decode::ReportLayout;
 /// What the placements report can filter by.
 const ENVIRONMENTS: [&str; 3] = ["Web", "Android", "Ios"];
 
-/// Whether to ask for disclosed and undisclosed placements: both, where the table tells them apart.
+/// Whether to request disclosed and undisclosed placements: both, where the table tells them apart.
 pub(super) fn disclosures(table: &Table) -> Vec<Option<bool>> {
     match table.report() {
         Some(report) if report.has_undisclosed && table.has_origin(&Origin::Disclosed) => vec![Some(true), Some(false)],
@@ -30,7 +30,7 @@ pub(super) struct Part {
     pub filter: ReportFilter,
     /// Rows that are expected, where something is known of them.
     pub expected_rows: Option<u64>,
-    /// Asked for to find out which advertisers have no answer.
+    /// Requested to find out which advertisers have no answer.
     pub is_diagnosis: bool,
 }
 
@@ -140,7 +140,7 @@ fn halve(ids: &[String]) -> Option<(Vec<String>, Vec<String>)> {
 pub enum Values {
     /// All rows have one of these.
     Known(Vec<String>),
-    /// Some rows have none, and cannot be asked for by it.
+    /// Some rows have none, and cannot be requested by it.
     Unnamed,
 }
 
@@ -203,7 +203,7 @@ mod tests {
         Part::new(DateRange::single("2026-11-01".parse().expect("a date")), ids, None)
     }
 
-    /// Cuts as `analytics` does, with `rows` giving the rows of each (advertiser, ad set); returns how often each was asked for whole.
+    /// Cuts as `analytics` does, with `rows` giving the rows of each (advertiser, ad set); returns how often each was requested whole.
     fn asked(part: &Part, world: &[Vec<u64>], cap: u64, covered: &mut Vec<(usize, usize)>) -> Result<(), Box<Part>> {
         let advertisers: Vec<usize> = part.filter.advertisers.iter().map(|id| id.parse().expect("a number")).collect();
         let wanted = |ad_set: usize| part.filter.ad_sets.as_ref().is_none_or(|ids| ids.contains(&ad_set.to_string()));

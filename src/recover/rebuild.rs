@@ -203,7 +203,7 @@ impl Rebuild<'_> {
 
     fn fetch_again(&self, table: &str, date: NaiveDate) -> String {
         if self.table(table).is_some_and(|table| !table.is_report()) {
-            return "the past cannot be asked for; restore it from a copy, or remove it".to_owned();
+            return "the past cannot be requested; restore it from a copy, or remove it".to_owned();
         }
         format!("run `criteo-source backfill --from {date} --to {date} --tables {table} --force`")
     }

@@ -179,7 +179,7 @@ fn remedy(problem: Problem, table: &str, date: NaiveDate, is_snapshot: bool) -> 
             "run `criteo-source status --rebuild`; where that gives it no record, it says what to do".to_owned()
         }
         _ if is_snapshot => format!(
-            "the past cannot be asked for; restore the file from a copy, or remove it and run \
+            "the past cannot be requested; restore the file from a copy, or remove it and run \
              `criteo-source status --rebuild`; `criteo-source pull --tables {table}` takes today's snapshot"
         ),
         // A size that differs counts as missing for a pull, too.

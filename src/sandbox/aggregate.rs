@@ -1,4 +1,4 @@
-//! Sums base facts by what a report asked for.
+//! Sums base facts by what a report requested.
 //!
 //! Statistics and placements are the same question with different breakdowns. Days are cut in the report's time zone
 //! (API.md 3.5): outside UTC every UTC hour goes to the local hour it begins in.
@@ -163,7 +163,7 @@ impl Sums<'_> {
             && self.query.ad_sets.as_ref().is_none_or(|ad_sets| ad_sets.contains(&ad.ad_set))
     }
 
-    /// The local hour since 1970 that the UTC hour begins in, if its day is asked for.
+    /// The local hour since 1970 that the UTC hour begins in, if its day is requested.
     fn local_hour(&self, day: NaiveDate, hour: u32) -> Option<u32> {
         let utc = day.and_hms_opt(hour, 0, 0)?.and_utc();
         let local = utc.with_timezone(&self.query.zone).naive_local();

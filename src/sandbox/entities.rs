@@ -170,7 +170,7 @@ fn projection(body: &Value) -> Result<Option<Vec<String>>, Problem> {
     known.map(|field| field.map(super::wire::camel)).collect::<Result<_, _>>().map(Some)
 }
 
-/// Fields that were not asked for are null.
+/// Fields that were not requested are null.
 fn project(mut ad_set: Value, fields: Option<&[String]>) -> Value {
     let Some(attributes) = ad_set.get_mut("attributes").and_then(Value::as_object_mut) else { return ad_set };
     for (name, value) in attributes.iter_mut() {
@@ -318,7 +318,7 @@ pub(super) fn owned(ask: &Ask<'_>, kind: EntityKind, advertiser: &str, page: Pag
     Ok(all.into_iter().skip(page.offset).take(page.limit.min(ask.options.page_limit)).collect())
 }
 
-/// Which part of a list is asked for.
+/// Which part of a list is requested.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Page {
     pub(super) limit: usize,

@@ -172,7 +172,7 @@ pub(super) struct Cell {
     pub(super) slice: Slice,
 }
 
-/// Cuts the first `hours` hours of a day as finely as asked; what is not asked for stays whole, with index 0.
+/// Cuts the first `hours` hours of a day as finely as asked; what is not requested stays whole, with index 0.
 pub(super) fn cut(grain: Grain, hours: usize) -> Vec<Cell> {
     let fine = grain.second.is_some() || grain.categories;
     let places = names::PLACES.map(|place| place.share);

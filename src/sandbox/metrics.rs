@@ -92,7 +92,7 @@ pub(super) enum Unit {
     Word,
 }
 
-/// A metric that can be asked for.
+/// A metric that can be requested.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Metric {
     pub(super) name: &'static str,

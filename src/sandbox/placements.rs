@@ -1,7 +1,7 @@
 //! `POST /placements/report` (API.md 3.2 and 4.3).
 //!
 //! No date among the dimensions: a row is a total over the range. Ids and names are dimensions of their own and come
-//! only when asked for. `disclosed` splits the placements in two sets without overlap.
+//! only when requested. `disclosed` splits the placements in two sets without overlap.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ const PROPERTIES: [&str; 13] = [
     "timezone",
 ];
 
-/// A dimension that was asked for.
+/// A dimension that was requested.
 pub(super) type Dimension = (&'static str, Axis, bool);
 
 /// The dimension of this name, in any case.
@@ -107,7 +107,7 @@ fn ad_sets(world: &World, request: &Request<'_>) -> Result<Option<BTreeSet<usize
     Ok(Some(kept.map(|(at, _)| at).collect()))
 }
 
-/// The answer as a table of at most `cap` rows: exactly the dimensions and metrics asked for.
+/// The answer as a table of at most `cap` rows: exactly the dimensions and metrics requested.
 pub(super) fn table(ask: &Ask<'_>, query: &Query, dimensions: &[Dimension], cap: usize) -> Table {
     let mut answer = aggregate::run(ask.world, ask.today, query);
     answer.rows.truncate(cap);

@@ -14,7 +14,7 @@ use super::names;
 use super::problem::Problem;
 use super::world::World;
 
-/// A JSON object that was asked for properties.
+/// A JSON object that was requested properties.
 pub(super) struct Request<'a>(&'a Map<String, Value>);
 
 impl<'a> Request<'a> {
@@ -66,7 +66,7 @@ impl<'a> Request<'a> {
         self.get(name).map(|value| value.as_bool().ok_or_else(wrong)).transpose()
     }
 
-    /// The advertisers asked for; none is refused (API.md 3.4).
+    /// The advertisers requested; none is refused (API.md 3.4).
     pub(super) fn advertiser_ids(&self) -> Result<Vec<&'a str>, Problem> {
         let ids = self.list("advertiserIds")?.unwrap_or_default();
         if ids.iter().all(|id| id.trim().is_empty()) {

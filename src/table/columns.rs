@@ -2,7 +2,7 @@
 //!
 //! A partition is judged before it is written, and written in a stable order, so its rows have to wait somewhere. They
 //! wait here at a fraction of Arrow's size: text as numbers of each column's distinct texts, whole numbers and decimals in
-//! as few bytes as the largest of them needs. Arrow arrays are made a slice at a time, in the order asked for.
+//! as few bytes as the largest of them needs. Arrow arrays are made a slice at a time, in the order requested.
 
 use std::sync::Arc;
 

@@ -30,7 +30,7 @@ pub const MAX_BLANK_BYTES: usize = 64 << 20;
 /// Longest text of a cell. Names in Criteo's interface end at a few hundred characters.
 pub const MAX_TEXT_BYTES: usize = 64 << 10;
 /// Most memory for the rows of one response: 100,000 rows of all 227 metrics, the largest that Criteo sends, take two
-/// thirds of it. Only a report without a row cap can honestly have more, and is then asked for in parts.
+/// thirds of it. Only a report without a row cap can honestly have more, and is then requested in parts.
 pub const MAX_HELD_BYTES: usize = 256 << 20;
 /// Bytes of the body after which the rows are weighed again.
 const WEIGH_INTERVAL: u64 = 1 << 20;
@@ -122,7 +122,7 @@ pub enum DecodeError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A row of a day that was not asked for.
+    /// A row of a day that was not requested.
     #[error("row {row} of the response for table `{table}` is of {day}, which is outside {asked}")]
     DayOutside {
         /// Table.
@@ -131,7 +131,7 @@ pub enum DecodeError {
         row: u64,
         /// The row's day.
         day: NaiveDate,
-        /// What was asked for.
+        /// What was requested.
         asked: DateRange,
     },
 }
@@ -152,7 +152,7 @@ enum Filler {
     Currency(usize),
     /// The row's day.
     Day,
-    /// Whether disclosed placements were asked for.
+    /// Whether disclosed placements were requested.
     Disclosed,
 }
 
@@ -258,7 +258,7 @@ impl ReportLayout {
         .unwrap_or(RowDay::Requested)
     }
 
-    /// Whether the report's rows carry their day; those that do not must be asked for one day at a time.
+    /// Whether the report's rows carry their day; those that do not must be requested one day at a time.
     pub fn has_day(&self) -> bool {
         self.day != RowDay::Requested
     }
@@ -293,10 +293,10 @@ impl ReportLayout {
 
 /// What a request fixed that its rows do not repeat.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct RequestedRows {
     /// Days, in the report time zone.
     pub days: DateRange,
-    /// For placements: whether disclosed or undisclosed ones were asked for.
+    /// For placements: whether disclosed or undisclosed ones were requested.
     pub disclosed: Option<bool>,
     /// Take every row as one of this single day, whatever date it carries (transactions, see `pull::analytics`).
     pub day_is_given: bool,
@@ -336,7 +336,7 @@ pub struct UnusableDay {
 #[derive(Debug)]
 pub struct ReportDecoder {
     layout: Arc<ReportLayout>,
-    asked: Asked,
+    asked: RequestedRows,
     /// Length of the body so far.
     bytes: u64,
     repair: Repair,
@@ -356,7 +356,7 @@ pub struct ReportDecoder {
 
 impl ReportDecoder {
     /// A decoder for the answer to one request.
-    pub fn new(layout: Arc<ReportLayout>, asked: Asked) -> Self {
+    pub fn new(layout: Arc<ReportLayout>, asked: RequestedRows) -> Self {
         let sink = Sink::new(&layout);
         let keys = KeyPrediction::default();
         Self {
@@ -692,7 +692,12 @@ impl Sink {
         self.rows.len() as u64
     }
 
-    fn push(&mut self, layout: &ReportLayout, asked: &Asked, cells: &[Option<Scalar<'_>>]) -> Result<(), DecodeError> {
+    fn push(
+        &mut self,
+        layout: &ReportLayout,
+        asked: &RequestedRows,
+        cells: &[Option<Scalar<'_>>],
+    ) -> Result<(), DecodeError> {
         let row = RowContext { layout, asked, cells, row: self.count() + 1 };
         let mut misfit = row.check_identified().err();
         let day = match self.day(&row) {
@@ -735,7 +740,7 @@ impl Sink {
 /// One row on its way into the columns.
 struct RowContext<'r, 'a> {
     layout: &'r ReportLayout,
-    asked: &'r Asked,
+    asked: &'r RequestedRows,
     cells: &'r [Option<Scalar<'a>>],
     row: u64,
 }

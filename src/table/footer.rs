@@ -34,7 +34,7 @@ pub const SCHEMA_VERSION: &str = "criteo_source.schema_version";
 pub const ADVERTISERS: &str = "criteo_source.advertisers";
 /// Footer key: advertisers whose rows are those of an earlier pull, separated by commas; absent when there are none.
 pub const RETAINED_ADVERTISERS: &str = "criteo_source.retained_advertisers";
-/// Footer key: advertisers that could not be asked for, separated by commas; absent when there are none. Their rows are
+/// Footer key: advertisers that could not be requested, separated by commas; absent when there are none. Their rows are
 /// not in the file, or those of an earlier pull.
 pub const WITHOUT_ADVERTISERS: &str = "criteo_source.without_advertisers";
 

@@ -87,6 +87,58 @@ fn rows_that_criteo_withholds_although_its_totals_have_them_leave_the_complete_f
     assert_truth(&account, STATISTICS, "2026-10-31", "2026-11-09");
 }
 
+/// How the sums of each day compare with Criteo's totals, as the ledger has it.
+fn reconciliations(account: &Account, dates: &[NaiveDate]) -> Vec<String> {
+    let months = account.output().join("_ledger/partitions").join(STATISTICS);
+    let files = std::fs::read_dir(months).expect("months").map(|file| file.expect("listed").path());
+    let texts = files.map(|path| std::fs::read_to_string(path).expect("text"));
+    let months: Vec<Value> = texts.map(|text| serde_json::from_str(&text).expect("JSON")).collect();
+    let of_day = |day: &NaiveDate| {
+        months.iter().find_map(|month| month["partitions"][day.to_string()]["reconciliation"].as_str())
+    };
+    dates.iter().map(|day| of_day(day).unwrap_or("absent").to_owned()).collect()
+}
+
+#[test]
+fn without_criteos_totals_a_smaller_response_replaces_no_file_and_the_days_are_read_again() {
+    let account = Account::open(small());
+    account.configure("start_date = '2026-10-31'\nlookback_days = 3\n");
+    let line = format!("pull --tables {STATISTICS}");
+    let dates = days("2026-10-31", "2026-11-09");
+    account.run(&line).expect(0);
+    assert_eq!(reconciliations(&account, &dates), vec!["equal"; dates.len()]);
+    let before = everything(&account);
+    let absent = account.advertisers()[1].clone();
+    // Every call for totals comes first, and fails.
+    account
+        .set_faults(["http-500@statistics/report*40".to_owned(), format!("absent-rows({absent})@statistics/report")]);
+    let document = account.run(&line).expect(4);
+    assert!(program::codes(&document, "errors").contains(&"short_response".to_owned()), "{document}");
+    assert!(program::codes(&document, "warnings").contains(&"not_reconciled".to_owned()), "{document}");
+    for (key, rows) in everything(&account) {
+        assert!(rows.len() >= before[&key].len(), "{key:?}");
+    }
+    account.heal();
+    account.run(&line).expect(0);
+    assert_truth(&account, STATISTICS, "2026-10-31", "2026-11-09");
+    assert_eq!(reconciliations(&account, &dates), vec!["equal"; dates.len()]);
+}
+
+#[test]
+fn days_that_were_published_without_criteos_totals_are_compared_later_even_if_they_are_old() {
+    let account = Account::open(small());
+    account.configure("start_date = '2026-10-31'\nlookback_days = 3\n");
+    let line = format!("pull --tables {STATISTICS}");
+    let dates = days("2026-10-31", "2026-11-09");
+    account.set_faults(["http-500@statistics/report*60"]);
+    let document = account.run(&line).expect(0);
+    let found = reconciliations(&account, &dates);
+    assert!(found.contains(&"unreadable".to_owned()), "{found:?} {document}");
+    account.heal();
+    account.run(&line).expect(0);
+    assert_eq!(reconciliations(&account, &dates), vec!["equal"; dates.len()]);
+}
+
 #[test]
 fn placements_under_a_lowered_cap_are_split_before_they_are_published() {
     let account = Account::open(small());

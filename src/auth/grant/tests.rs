@@ -24,13 +24,13 @@ async fn endpoint(acts: Vec<Act>) -> (Script, TokenEndpoint) {
     (script, endpoint)
 }
 
-type Told = Arc<std::sync::Mutex<Vec<crate::notice::Code>>>;
+type Reported = Arc<std::sync::Mutex<Vec<crate::notice::Code>>>;
 
-fn cache(keys: Vec<Key>) -> (Arc<TokenCache>, Told) {
-    let (told, clock) = (Told::default(), keys[0].endpoint.client().clock().clone());
-    let to = Arc::clone(&told);
+fn cache(keys: Vec<Key>) -> (Arc<TokenCache>, Reported) {
+    let (reported, clock) = (Reported::default(), keys[0].endpoint.client().clock().clone());
+    let to = Arc::clone(&reported);
     let tell = Arc::new(move |code, _| to.lock().expect("whole").push(code));
-    (token_cache(clock, keys, tell), told)
+    (token_cache(clock, keys, tell), reported)
 }
 
 async fn ask(act: Act) -> Result<TokenAnswer, AuthError> {
@@ -58,7 +58,7 @@ async fn a_rotated_refresh_token_replaces_the_old_one() {
     let (script, endpoint) = endpoint(vec![rotated, Act::answer(200, &[], ISSUED)]).await;
     let store = Arc::new(MemoryRefreshTokenStore::new("r1".into()));
     let consent = Some(Arc::clone(&store) as Arc<dyn RefreshTokenStore>);
-    let (cache, told) = cache(vec![Key { endpoint, consent }]);
+    let (cache, reported) = cache(vec![Key { endpoint, consent }]);
     let first = cache.get(Deadline::never()).await.expect("a token");
     assert_eq!(store.load().expect("loads").expect("is there").token.expose_secret(), "r2");
     crate::http::BearerSource::reject(&*cache, &first);
@@ -67,7 +67,7 @@ async fn a_rotated_refresh_token_replaces_the_old_one() {
     assert!(requests[0].contains("grant_type=refresh_token&refresh_token=r1&"));
     assert!(requests[1].contains("refresh_token=r2&"));
     assert_eq!(
-        told.lock().expect("whole").as_slice(),
+        reported.lock().expect("whole").as_slice(),
         [crate::notice::Code::RefreshTokenNotStored],
         "a variable cannot be rewritten"
     );
@@ -93,9 +93,12 @@ async fn a_refusal_shows_the_servers_words_and_says_what_to_do_whatever_the_stat
     let body = format!(r#"{{"error":"invalid_client","error_description":"{wrong}"}}"#);
     for status in [400, 401, 200] {
         let error = ask(Act::answer(status, &[], &body)).await.expect_err("refused");
-        let told = format!("{error}; {}", error.remedy().expect("a remedy"));
-        assert!(error.is_permanent() && told.contains(wrong) && told.contains("CRITEO_CLIENT_SECRET"), "{told}");
-        assert!(told.contains("pasted whole") && !told.contains(SECRET), "{told}");
+        let reported = format!("{error}; {}", error.remedy().expect("a remedy"));
+        assert!(
+            error.is_permanent() && reported.contains(wrong) && reported.contains("CRITEO_CLIENT_SECRET"),
+            "{reported}"
+        );
+        assert!(reported.contains("pasted whole") && !reported.contains(SECRET), "{reported}");
     }
     let error = ask(Act::answer(400, &[], r#"{"error":"invalid_grant"}"#)).await.expect_err("refused");
     assert!(error.to_string().ends_with("`invalid_grant`"), "{error}");
@@ -146,7 +149,7 @@ async fn key_pairs_are_tried_in_order_until_one_is_known_and_the_dead_ones_are_n
         let credentials = ClientCredentials { client_id: id.to_owned(), ..endpoint.credentials.clone() };
         Key { endpoint: TokenEndpoint { credentials, ..endpoint.clone() }, consent: None }
     };
-    let (cache, told) = cache(["one", "two", "three", "four"].map(key).into());
+    let (cache, reported) = cache(["one", "two", "three", "four"].map(key).into());
     let first = cache.get(Deadline::never()).await.expect("the third pair's token");
     crate::http::BearerSource::reject(&*cache, &first);
     cache.get(Deadline::never()).await.expect("again");
@@ -154,7 +157,7 @@ async fn key_pairs_are_tried_in_order_until_one_is_known_and_the_dead_ones_are_n
     for (request, id) in script.requests().iter().zip(ids) {
         assert!(request.contains(&format!("client_id={id}&")), "{request}");
     }
-    assert_eq!((script.requests().len(), told.lock().expect("whole").len()), (4, 2));
+    assert_eq!((script.requests().len(), reported.lock().expect("whole").len()), (4, 2));
 }
 
 #[tokio::test]
@@ -216,7 +219,7 @@ async fn a_token_that_another_run_replaced_is_read_again_and_one_that_cannot_be_
     ];
     let (script, endpoint) = endpoint(acts).await;
     let store = Contended(MemoryRefreshTokenStore::new("r1".into()), std::sync::atomic::AtomicUsize::new(0));
-    let (cache, told) = cache(vec![Key { endpoint, consent: Some(Arc::new(store)) }]);
+    let (cache, reported) = cache(vec![Key { endpoint, consent: Some(Arc::new(store)) }]);
     for _ in 0..3 {
         let bearer = cache.get(Deadline::never()).await.expect("a token");
         crate::http::BearerSource::reject(&*cache, &bearer);
@@ -231,5 +234,5 @@ async fn a_token_that_another_run_replaced_is_read_again_and_one_that_cannot_be_
     for (request, token) in script.requests().iter().zip(["r1", "r2", "r3", "r4", "r5"]) {
         assert!(request.contains(&format!("refresh_token={token}&")), "{token}: {request}");
     }
-    assert_eq!(told.lock().expect("whole").as_slice(), [crate::notice::Code::RefreshTokenNotStored; 3]);
+    assert_eq!(reported.lock().expect("whole").as_slice(), [crate::notice::Code::RefreshTokenNotStored; 3]);
 }

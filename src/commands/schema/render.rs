@@ -8,7 +8,7 @@ use crate::catalog::sql::{bigquery, duckdb, snowflake};
 use crate::cli::Format;
 use crate::table::schema::arrow_schema;
 
-/// What was asked for: the table that was named, or all of them.
+/// What was requested: the table that was named, or all of them.
 #[derive(Clone, Copy, Debug)]
 pub enum Selection<'a> {
     /// `schema TABLE`

@@ -14,7 +14,7 @@ const WEEKS: std::ops::RangeInclusive<usize> = 4..=13;
 const WEEK_WIDTH: usize = 8;
 
 /// What each character means.
-pub(super) const LEGEND: &str = "# final   + provisional   ! mismatch   . missing   (blank: not asked for)";
+pub(super) const LEGEND: &str = "# final   + provisional   ! mismatch   . missing   (blank: not requested)";
 
 /// Draws the weeks up to the one of `last`, Monday first, for each table.
 pub(super) fn draw<'t>(

@@ -18,14 +18,14 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// What was typed; `None` when the history was not asked for.
+    /// What was typed; `None` when the history was not requested.
     pub(super) fn of(arguments: &HistoryArguments) -> Option<Self> {
         let table = arguments.history.clone()?;
         let ends = arguments.day.or(arguments.from).zip(arguments.day.or(arguments.to));
         Some(Self { table, days: ends.and_then(|(from, to)| DateRange::new(from, to)) })
     }
 
-    /// Whether a partition is among what was asked for.
+    /// Whether a partition is among what was requested.
     fn includes(&self, record: &PartitionRecord) -> bool {
         let is_table = self.table.as_ref().is_none_or(|table| *table == record.table);
         is_table && self.days.is_none_or(|days| days.contains(record.date))

@@ -238,7 +238,7 @@ fn calendar(last: NaiveDate, days: &BTreeMap<NaiveDate, DayState>) -> String {
                 Some(DayState::Provisional) => ("provisional", "provisional"),
                 Some(DayState::Mismatch) => ("mismatch", "differs from Criteo's totals"),
                 Some(DayState::Missing) => ("missing", "missing"),
-                None => ("none", "not asked for"),
+                None => ("none", "not requested"),
             };
             let (y, side) = (14 + CELL * row, CELL - 2);
             write!(

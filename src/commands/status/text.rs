@@ -26,7 +26,7 @@ const MAX_PROBLEMS: usize = 12;
 /// Columns of a job's name in front of its sentence.
 const JOB_WIDTH: usize = 11;
 
-/// What was asked for; without any option, the coverage.
+/// What was requested; without any option, the coverage.
 pub(super) fn render(status: &Status, arguments: &StatusArguments, is_verbose: bool, terminal: Terminal) -> String {
     let mut text = Page { text: String::new(), terminal };
     let selection = Selection::of(&arguments.history);

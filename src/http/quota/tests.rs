@@ -236,12 +236,12 @@ async fn a_first_call_that_is_never_answered_does_not_keep_the_others_for_long()
     drop(silent);
 }
 
-fn said(headers: &[(&'static str, &str)]) -> Said {
+fn said(headers: &[(&'static str, &str)]) -> RateLimitHeaders {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.insert(*name, value.parse().expect("a header"));
     }
-    Said::read(&map, DateTime::from_timestamp(1_628_249_300, 0).expect("a time"))
+    RateLimitHeaders::read(&map, DateTime::from_timestamp(1_628_249_300, 0).expect("a time"))
 }
 
 #[test]
@@ -249,14 +249,18 @@ fn headers_are_read_under_both_names_and_nonsense_is_ignored() {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     // Criteo docs, page Rate limits, gives 1628249355 as an example of a reset.
     let criteo = [("x-ratelimit-limit", "40"), ("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", "1628249355")];
-    assert_eq!(said(&criteo), Said { limit: Some(40), remaining: Some(3), reset_in: seconds(56) });
+    assert_eq!(said(&criteo), RateLimitHeaders { limit: Some(40), remaining: Some(3), reset_in: seconds(56) });
     assert_eq!(said(&[("ratelimit-limit", "40;w=60"), ("ratelimit-reset", "7")]).reset_in, seconds(8));
     assert_eq!(said(&[("ratelimit-limit", "40;w=60")]).limit, Some(40));
     let skewed = [("date", "Fri, 06 Aug 2021 11:29:00 GMT"), ("x-ratelimit-reset", "1628249355")];
     assert_eq!(said(&skewed).reset_in, seconds(16));
     assert_eq!(said(&[("x-ratelimit-reset", "1628249500")]).reset_in, seconds(120));
     for nonsense in ["1628249355000", "1628249200", "1728249355", "-5", "", "soon", "99999999999999999999999"] {
-        assert_eq!(said(&[("x-ratelimit-reset", nonsense), ("x-ratelimit-limit", "0")]), Said::default(), "{nonsense}");
+        assert_eq!(
+            said(&[("x-ratelimit-reset", nonsense), ("x-ratelimit-limit", "0")]),
+            RateLimitHeaders::default(),
+            "{nonsense}"
+        );
     }
 }
 

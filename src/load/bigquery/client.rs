@@ -1,4 +1,4 @@
-//! Calls of BigQuery's REST API: resources, jobs that are waited for, uploads. What is asked for twice is done once.
+//! Calls of BigQuery's REST API: resources, jobs that are waited for, uploads. What is requested twice is done once.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -147,7 +147,7 @@ impl TablePull<'_> {
         Some(sums.only(&advertisers).differences(&totals, &query.columns, |column| query.is_exact(column)))
     }
 
-    /// Differences are a warning, unless `--strict` asked for more, or rows of a final day are clearly missing.
+    /// Differences are a warning, unless `--strict` demands more, or rows of a final day are clearly missing.
     pub(super) fn report_differences(&self, days: DateRange, differences: &[Difference]) {
         let Some(first) = differences.first() else { return };
         let more = match differences.len() {

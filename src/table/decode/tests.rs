@@ -23,7 +23,7 @@ fn layout() -> Arc<ReportLayout> {
 
 fn decode_in(chunks: &[&[u8]]) -> Result<DecodedReport, DecodeError> {
     let days = DateRange::new(day("2026-09-01"), day("2026-09-03")).unwrap();
-    let mut decoder = ReportDecoder::new(layout(), Asked { days, disclosed: None, day_is_given: false });
+    let mut decoder = ReportDecoder::new(layout(), RequestedRows { days, disclosed: None, day_is_given: false });
     for chunk in chunks {
         decoder.feed(chunk)?;
     }
@@ -179,7 +179,7 @@ fn a_row_of_another_day_or_without_its_keys_is_refused() {
 
 fn decoder() -> ReportDecoder {
     let days = DateRange::single(day("2026-09-01"));
-    ReportDecoder::new(layout(), Asked { days, disclosed: None, day_is_given: false })
+    ReportDecoder::new(layout(), RequestedRows { days, disclosed: None, day_is_given: false })
 }
 
 #[test]
