@@ -284,9 +284,14 @@ fn document_schema() -> serde_json::Value {
             },
             "table": {
                 "type": "object",
-                "required": ["partitions", "rows", "bytes", "calls"],
+                "required": ["partitions"],
+                "oneOf": [
+                    {"title": "What was pulled", "required": ["rows", "bytes", "calls"]},
+                    {"title": "What was loaded", "required": ["rows_inserted", "rows_deleted", "columns_added"]},
+                ],
                 "properties": {
                     "partitions": count(), "rows": count(), "bytes": count(), "calls": count(), "capped_calls": count(),
+                    "rows_inserted": count(), "rows_deleted": count(), "columns_added": {"type": "array", "items": text()},
                     "reconciliation": {
                         "type": "object",
                         "description": "Partitions by how their sums compare with Criteo's totals.",

@@ -86,6 +86,8 @@ pub async fn launch(job: Job, mut session: Session, global: &GlobalOptions, run_
     let exit_code = exit_code(&finished.summary);
     pull::finished(&finished.summary, exit_code);
     if global.format == Format::Json {
+        // In the text, each load says itself what failed.
+        finished.summary.errors.extend(reports.iter().flat_map(|report| report.errors.iter().cloned()));
         print_document(&finished.summary)?;
     } else if !is_silent(global, exit_code) {
         let loads: String = reports.iter().map(load::render).collect();

@@ -159,7 +159,12 @@ fn collect_files(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
         if path.is_dir() {
             collect_files(&path, into);
         } else {
-            into.push((path.display().to_string(), std::fs::read(&path).expect("a file can be read")));
+            match std::fs::read(&path) {
+                Ok(content) => into.push((path.display().to_string(), content)),
+                // A database that is closed meanwhile removes its log.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => panic!("{}: {error}", path.display()),
+            }
         }
     }
 }
