@@ -22,6 +22,7 @@ pub mod json;
 pub mod ledger;
 pub mod load;
 pub mod logging;
+pub mod loopback;
 pub mod metrics;
 pub mod notice;
 pub mod output;

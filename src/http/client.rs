@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{StatusCode, Url};
 use tracing::{debug, info};
 
 use super::bearer::Bearer;
@@ -16,6 +16,7 @@ use super::request::Request;
 use super::response::{ReadError, Response};
 use super::retry::{Pace, RetryPolicy, Schedule, Verdict, judge};
 use crate::clock::{Clock, Deadline};
+use crate::loopback::is_loopback;
 
 /// Tokens in a row that are refused to one request before it gives up, whatever they were.
 const MAX_REFUSED_TOKENS: u32 = 4;
@@ -185,17 +186,6 @@ fn builder(options: &HttpOptions) -> reqwest::ClientBuilder {
         .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_keepalive(KEEP_ALIVE)
         .retry(reqwest::retry::never())
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host_str() {
-        Some("localhost") => true,
-        // The address of an IPv6 host is in brackets.
-        Some(host) => {
-            host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        }
-        None => false,
-    }
 }
 
 /// Why an attempt has no value: a failure to judge, or an end that needs no judging.

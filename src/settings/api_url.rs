@@ -8,6 +8,7 @@ use std::fmt;
 use reqwest::Url;
 
 use super::problem::Invalid;
+use crate::loopback::is_loopback;
 
 /// A base URL without trailing slash, query or fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,14 +49,6 @@ impl fmt::Display for ApiUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// `localhost`, 127.0.0.0/8 or `::1`; the parser has already turned other spellings of addresses into these.
-fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::bucket::{Bucket, Counts};
 use super::error::StoreError;
 use super::local::Local;
 use super::{Kind, Store};
+use crate::loopback::is_loopback;
 use crate::redaction::remember;
 use crate::secret::SecretString;
 use crate::settings::{ObjectStore as Cloud, OutputLocation};
@@ -92,14 +93,9 @@ fn retry() -> RetryConfig {
     RetryConfig { max_retries: 6, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() }
 }
 
-/// Whether an address is of this very machine.
-fn is_loopback(address: Option<&str>) -> bool {
-    let host =
-        address.and_then(|address| reqwest::Url::parse(address).ok()).and_then(|url| url.host_str().map(str::to_owned));
-    host.is_some_and(|host| {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    })
+/// Whether the endpoint that is set, if any, is on this very machine.
+fn is_on_this_machine(endpoint: Option<&str>) -> bool {
+    endpoint.and_then(|endpoint| reqwest::Url::parse(endpoint).ok()).is_some_and(|url| is_loopback(&url))
 }
 
 /// What every cloud's client is told.
@@ -116,7 +112,7 @@ fn s3(bucket: &str, counts: &Counts) -> object_store::Result<Arc<dyn ObjectStore
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry());
     let endpoints = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint];
     let endpoint = endpoints.iter().find_map(|key| builder.get_config_value(key));
-    for (key, value) in client(is_loopback(endpoint.as_deref())) {
+    for (key, value) in client(is_on_this_machine(endpoint.as_deref())) {
         builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
     }
     Ok(Arc::new(builder.with_http_connector(counts.clone()).build()?))
@@ -133,7 +129,7 @@ fn google(bucket: &str, counts: &Counts) -> object_store::Result<Arc<dyn ObjectS
         builder = builder.with_base_url(&address).with_skip_signature(true).with_credentials(nobody);
         endpoint = Some(address);
     }
-    for (key, value) in client(is_loopback(endpoint.as_deref())) {
+    for (key, value) in client(is_on_this_machine(endpoint.as_deref())) {
         builder = builder.with_config(GoogleConfigKey::Client(key), value);
     }
     Ok(Arc::new(builder.with_http_connector(counts.clone()).build()?))
@@ -143,7 +139,7 @@ fn azure(container: &str, counts: &Counts) -> object_store::Result<Arc<dyn Objec
     let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(container).with_retry(retry());
     let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
     let is_emulator = builder.get_config_value(&AzureConfigKey::UseEmulator).is_some_and(|value| value == "true");
-    for (key, value) in client(is_emulator || is_loopback(endpoint.as_deref())) {
+    for (key, value) in client(is_emulator || is_on_this_machine(endpoint.as_deref())) {
         builder = builder.with_config(AzureConfigKey::Client(key), value);
     }
     Ok(Arc::new(builder.with_http_connector(counts.clone()).build()?))
@@ -156,10 +152,10 @@ mod tests {
     #[test]
     fn only_this_machine_is_called_without_encryption() {
         for address in ["http://127.0.0.1:5000", "http://localhost:9000/x", "http://[::1]:1"] {
-            assert!(is_loopback(Some(address)), "{address}");
+            assert!(is_on_this_machine(Some(address)), "{address}");
         }
         for address in [Some("http://10.0.0.1"), Some("http://localhost.example.com"), Some("127.0.0.1"), None] {
-            assert!(!is_loopback(address), "{address:?}");
+            assert!(!is_on_this_machine(address), "{address:?}");
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::clock::{Clock, Deadline};
 use crate::criteo::{CONSENT_URL, login_endpoint};
 use crate::document::Document;
 use crate::error::{Code, Error, Notice};
+use crate::loopback::is_loopback;
 use crate::settings::{Environment, Settings};
 
 pub use status::status;
@@ -102,15 +103,12 @@ impl Redirect {
     fn parse(text: &str) -> Result<Self, Error> {
         let refused = |reason: &str| Err(Error::usage(format!("`--redirect-uri {text}`: {reason}")));
         let Ok(url) = Url::parse(text) else { return refused("not an address") };
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let is_loopback =
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
         let Some(port) = url.port_or_known_default() else { return refused("it has no port") };
         let path = url.path().to_owned();
         if url.fragment().is_some() {
             return refused("it must not have a fragment (RFC 6749, section 3.1.2)");
         }
-        match (url.scheme(), is_loopback) {
+        match (url.scheme(), is_loopback(&url)) {
             ("http", true) => Ok(Self { is_here: true, port, path }),
             ("https", _) => Ok(Self { is_here: false, port, path }),
             ("http", false) => refused("plain http is for this machine only (`http://localhost:…`)"),
