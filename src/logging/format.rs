@@ -22,10 +22,13 @@ pub(super) fn run_id() -> Option<&'static str> {
     RUN_ID.get().map(String::as_str)
 }
 
-/// A text line of another format, with the run's identifier at its end.
-pub(super) struct TextLine<F>(pub(super) F);
+/// A line of another format, finished in this way.
+pub(super) struct Finished<F> {
+    pub(super) format: F,
+    pub(super) finish: fn(&str) -> String,
+}
 
-impl<S, N, F> FormatEvent<S, N> for TextLine<F>
+impl<S, N, F> FormatEvent<S, N> for Finished<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -33,31 +36,22 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut line = String::new();
-        self.0.format_event(context, Writer::new(&mut line), event)?;
-        writer.write_str(line.trim_end())?;
-        if let Some(run_id) = run_id() {
-            write!(writer, " run_id={run_id}")?;
-        }
-        writer.write_char('\n')
+        self.format.format_event(context, Writer::new(&mut line), event)?;
+        writer.write_str(&(self.finish)(&line))
     }
 }
 
-/// A JSON line of another format, flattened.
-pub(super) struct JsonLine<F>(pub(super) F);
+/// A text line with the run's identifier at its end.
+pub(super) fn text_line(line: &str) -> String {
+    let run_id = run_id().map(|run_id| format!(" run_id={run_id}")).unwrap_or_default();
+    format!("{}{run_id}\n", line.trim_end())
+}
 
-impl<S, N, F> FormatEvent<S, N> for JsonLine<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut line = String::new();
-        self.0.format_event(context, Writer::new(&mut line), event)?;
-        match serde_json::from_str(&line) {
-            Ok(Value::Object(fields)) => writeln!(writer, "{}", in_order(flat(fields))),
-            _ => writer.write_str(&line),
-        }
+/// A JSON line, flattened.
+pub(super) fn json_line(line: &str) -> String {
+    match serde_json::from_str(line) {
+        Ok(Value::Object(fields)) => format!("{}\n", in_order(flat(fields))),
+        _ => line.to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-use super::format::{JsonLine, TextLine, set_run_id};
+use super::format::{Finished, json_line, set_run_id, text_line};
 use super::stderr::LogWriter;
 
 /// Crates that see headers or key material.
@@ -82,11 +82,13 @@ pub fn start(options: LogOptions, run_id: &str) {
     set_run_id(run_id);
     let layer = match options.format {
         LogFormat::Text => {
-            let line = TextLine(Format::default().with_target(false).with_ansi(wants_colour()));
+            let format = Format::default().with_target(false).with_ansi(wants_colour());
+            let line = Finished { format, finish: text_line };
             fmt::layer().with_writer(LogWriter::default).with_ansi(wants_colour()).event_format(line).boxed()
         }
         LogFormat::Json => {
-            let line = JsonLine(Format::default().json().flatten_event(true).with_current_span(false));
+            let format = Format::default().json().flatten_event(true).with_current_span(false);
+            let line = Finished { format, finish: json_line };
             fmt::layer().with_writer(LogWriter::default).json().event_format(line).boxed()
         }
     };
