@@ -7,9 +7,7 @@ use chrono::{Datelike, NaiveDate};
 
 use super::error::LedgerError;
 use super::files::LedgerFiles;
-use super::records::{
-    Difference, FORMAT_VERSION, LOST_RUNS, PartitionRecord, PartitionStatus, RunOutcome, RunRecord, VersionFile,
-};
+use super::records::{FORMAT_VERSION, LOST_RUNS, PartitionRecord, RunOutcome, RunRecord, VersionFile};
 
 /// The ledger of one output; a two-year output has a few thousand records.
 #[derive(Clone, Debug, Default)]
@@ -96,17 +94,6 @@ impl Ledger {
     /// The size of a partition's file, whether it is recorded or not; `None` if there is none.
     pub fn live_size(&self, table: &str, date: NaiveDate) -> Option<u64> {
         self.live.get(table)?.get(&date).copied()
-    }
-
-    /// These partitions as records that say that their sums, taken together, are not Criteo's totals.
-    pub fn mismatched(&self, table: &str, dates: &[NaiveDate], differences: &[Difference]) -> Vec<PartitionRecord> {
-        let known = dates.iter().filter_map(|date| self.partition(table, *date)).cloned();
-        let marked = known.map(|record| PartitionRecord {
-            status: PartitionStatus::Mismatch,
-            differences: differences.to_vec(),
-            ..record
-        });
-        marked.collect()
     }
 
     /// The identity of the output, which is also in every footer; empty until a run begins.

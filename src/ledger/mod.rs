@@ -33,6 +33,8 @@ mod writes;
 pub use book::Ledger;
 pub use error::LedgerError;
 pub use files::LedgerFiles;
+#[cfg(test)]
+pub use records::example;
 pub use records::{
     AdvertiserCounts, Difference, FORMAT_VERSION, PartitionRecord, PartitionStatus, Reconciliation, Restatement,
     RunOutcome, RunRecord, VersionFile, partition_path,

@@ -359,33 +359,35 @@ pub(super) struct PartitionsFile {
     pub(super) partitions: BTreeMap<NaiveDate, PartitionRecord>,
 }
 
+/// A record for tests: of a final day of the table `t` with one row, and with these members.
+#[cfg(test)]
+pub fn example(members: serde_json::Value) -> PartitionRecord {
+    let mut record = serde_json::json!({
+        "table": "t", "date": "2026-11-01", "rows": 1, "bytes": 1, "sha256": "", "sums": {}, "run_id": "r",
+        "pulled_at": DateTime::UNIX_EPOCH, "calls": 1, "status": "final",
+    });
+    let serde_json::Value::Object(members) = members else { panic!("members") };
+    record.as_object_mut().expect("an object").extend(members);
+    serde_json::from_value(record).expect("a record")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn record(more: serde_json::Value) -> PartitionRecord {
-        let mut record = serde_json::json!({
-            "table": "t", "date": "2026-11-01", "rows": 1, "bytes": 1, "sha256": "", "sums": {}, "run_id": "r",
-            "pulled_at": DateTime::UNIX_EPOCH, "calls": 1, "status": "final",
-        });
-        let (Some(record), serde_json::Value::Object(more)) = (record.as_object_mut(), more) else { unreachable!() };
-        record.extend(more);
-        serde_json::from_value(serde_json::json!(record)).expect("a record")
-    }
 
     #[test]
     fn doubts_about_advertisers_that_were_not_requested_outlive_a_pull_of_others() {
         let difference =
             |id: &str| serde_json::json!([{"advertiser_id": id, "column": "clicks", "pulled": "1", "total": "2"}]);
-        let differing = record(serde_json::json!({"status": "mismatch", "differences": difference("1")}));
+        let differing = example(serde_json::json!({"status": "mismatch", "differences": difference("1")}));
         let pull_of = |id: &str| {
-            record(serde_json::json!({"advertisers": [id], "reconciliation": "equal", "retained_advertisers": ["1"]}))
+            example(serde_json::json!({"advertisers": [id], "reconciliation": "equal", "retained_advertisers": ["1"]}))
         };
         let kept = pull_of("2").with_doubts_of(&differing);
         assert_eq!((kept.status, kept.reconciliation), (PartitionStatus::Mismatch, Some(Reconciliation::Differs)));
         assert_eq!(kept.differences, differing.differences);
         assert!(!pull_of("1").with_doubts_of(&differing).is_unconfirmed(), "it was read again");
-        let unread = record(serde_json::json!({"advertisers": ["1"], "reconciliation": "unreadable"}));
+        let unread = example(serde_json::json!({"advertisers": ["1"], "reconciliation": "unreadable"}));
         assert!(pull_of("2").with_doubts_of(&unread).is_unconfirmed());
         assert!(!pull_of("1").with_doubts_of(&unread).is_unconfirmed());
     }

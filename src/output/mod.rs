@@ -6,8 +6,8 @@
 //!   nobody waits any more, and [`Output::published`] has counted it.
 //!
 //! `pull` uses it like this: [`Output::ledger`] to look (a moment's lock on memory, never on a disk), [`Output::stage`] on a thread
-//! that may block, then [`Output::publish`], [`Output::amend`], [`Output::mark_mismatch`], [`Output::set_row_cap`],
-//! [`Output::prune`], [`Output::record_run`], and [`Output::close`] before the lock is released. [`Output::get`] reads a live file.
+//! that may block, then [`Output::publish`], [`Output::confirm`], [`Output::set_row_cap`], [`Output::prune`],
+//! [`Output::record_run`], and [`Output::close`] before the lock is released. [`Output::get`] reads a live file.
 //!
 //! It decides nothing about what should be published.
 

@@ -18,7 +18,7 @@ use super::error::OutputError;
 use super::inventory::{Inventory, UnexpectedFile};
 use super::reading::{key, read_to_write, settlement};
 use crate::ledger::{
-    Change, Difference, Ledger, LedgerFiles, PENDING_FILE, PartitionRecord, Prepared, Reconciliation, RunRecord, Write,
+    Change, Ledger, LedgerFiles, PENDING_FILE, PartitionRecord, Prepared, Reconciliation, RunRecord, Write,
     partition_path, tidy,
 };
 use crate::store::{Staged, Store, StoreError, checksum};
@@ -188,25 +188,6 @@ impl Output {
         }
         let read = records.iter().map(|record| PublishedFile::of(record, false)).collect();
         self.send(Change::Amend(records), Vec::new(), read).await
-    }
-
-    /// Other records of files that stay as they are.
-    pub async fn amend(&self, records: Vec<PartitionRecord>) -> Result<(), OutputError> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        self.send(Change::Amend(records), Vec::new(), Vec::new()).await
-    }
-
-    /// Notes that the sums of already published partitions, taken together, are not Criteo's totals.
-    pub async fn mark_mismatch(
-        &self,
-        table: &str,
-        dates: &[NaiveDate],
-        differences: &[Difference],
-    ) -> Result<(), OutputError> {
-        let records = self.ledger().mismatched(table, dates, differences);
-        self.amend(records).await
     }
 
     /// Remembers a row cap that was proven, for the next runs; `None` forgets it.

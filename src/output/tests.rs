@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate};
 use super::*;
 use crate::ledger::{
     Change, FORMAT_VERSION, Ledger, LedgerError, LedgerFiles, PENDING_FILE, PartitionRecord, PartitionStatus,
-    RunOutcome, RunRecord, VERSION_FILE, Write, partition_path, seal, tidy,
+    RunOutcome, RunRecord, VERSION_FILE, Write, example, partition_path, seal, tidy,
 };
 use crate::notice::error_chain;
 use crate::settings::OutputLocation;
@@ -27,29 +27,13 @@ fn key(path: &str) -> Key {
 /// The record of a file with this content.
 fn record(date: &str, run_id: &str, content: &str, clicks: &str) -> PartitionRecord {
     PartitionRecord {
-        table: "t".to_owned(),
         date: day(date),
-        rows: 1,
         bytes: content.len() as u64,
         sha256: checksum(content.as_bytes()),
         sums: [("clicks".to_owned(), clicks.to_owned())].into(),
         run_id: run_id.to_owned(),
-        pulled_at: DateTime::UNIX_EPOCH,
-        calls: 1,
         status: PartitionStatus::Provisional,
-        advertisers: None,
-        retained_advertisers: Vec::new(),
-        schema_version: None,
-        currency: None,
-        timezone: None,
-        confirmed_at: None,
-        confirmed_by: None,
-        advertiser_counts: BTreeMap::new(),
-        rows_sha256: None,
-        without_advertisers: Vec::new(),
-        reconciliation: None,
-        differences: Vec::new(),
-        history: Vec::new(),
+        ..example(serde_json::json!({}))
     }
 }
 

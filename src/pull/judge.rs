@@ -63,7 +63,7 @@ pub fn may_be_cut(days: &[(Option<u64>, u64)], rows: u64, expected: Option<u64>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::DateTime;
+    use crate::ledger::example;
 
     fn difference(advertiser_id: &str, column: &str, pulled: &str, total: &str) -> Difference {
         let [advertiser_id, column, pulled, total] = [advertiser_id, column, pulled, total].map(str::to_owned);
@@ -71,11 +71,7 @@ mod tests {
     }
 
     fn record(rows: u64, status: PartitionStatus, differences: &[Difference]) -> PartitionRecord {
-        let record = serde_json::json!({
-            "table": "t", "date": "2026-11-01", "rows": rows, "bytes": 1, "sha256": "", "sums": {}, "run_id": "r",
-            "pulled_at": DateTime::UNIX_EPOCH, "calls": 1, "status": status, "differences": differences,
-        });
-        serde_json::from_value(record).expect("a record")
+        example(serde_json::json!({"rows": rows, "status": status, "differences": differences}))
     }
 
     fn is_exact(column: &str) -> bool {

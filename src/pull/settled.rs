@@ -67,16 +67,11 @@ pub fn read_on(ledger: &Ledger, record: &PartitionRecord, timezone: Tz) -> Naive
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::DateTime;
+    use crate::ledger::example;
 
-    fn record(status: &str, more: serde_json::Value) -> PartitionRecord {
-        let mut record = serde_json::json!({
-            "table": "t", "date": "2026-11-01", "rows": 1, "bytes": 1, "sha256": "", "sums": {}, "run_id": "r",
-            "pulled_at": DateTime::UNIX_EPOCH, "calls": 1, "status": status,
-        });
-        let serde_json::Value::Object(more) = more else { panic!("members") };
-        record.as_object_mut().expect("an object").extend(more);
-        serde_json::from_value(record).expect("a record")
+    fn record(status: &str, mut more: serde_json::Value) -> PartitionRecord {
+        more["status"] = status.into();
+        example(more)
     }
 
     fn only(ids: &[&str]) -> SettledFor {

@@ -12,7 +12,9 @@ use super::*;
 use bytes::Bytes;
 
 use crate::catalog::{Catalog, Table, TableOverrides};
-use crate::ledger::{FORMAT_VERSION, LedgerError, PartitionRecord, PartitionStatus, RunOutcome, RunRecord, seal};
+use crate::ledger::{
+    FORMAT_VERSION, LedgerError, PartitionRecord, PartitionStatus, RunOutcome, RunRecord, example, seal,
+};
 use crate::output::{NewFile, Output, OutputError, read};
 use crate::store::{Key, Store, checksum};
 use crate::table::columns::{Rows, Value};
@@ -88,25 +90,16 @@ impl Pulled {
             date: day(date),
             rows: 0,
             bytes: 0,
-            sha256: String::new(),
-            sums: BTreeMap::new(),
             run_id: run_id.to_owned(),
             pulled_at: Self::provenance(run_id).pulled_at,
             calls: 7,
-            status: PartitionStatus::Final,
             advertisers: Some(vec!["1".to_owned(), "2".to_owned()]),
             retained_advertisers: vec!["9".to_owned()],
             schema_version: Some(table_schema_version(&self::table(table))),
             currency: Some("USD".to_owned()),
             timezone: Some("UTC".to_owned()),
-            confirmed_at: None,
-            confirmed_by: None,
-            advertiser_counts: BTreeMap::new(),
-            rows_sha256: None,
             without_advertisers: vec!["9".to_owned()],
-            reconciliation: None,
-            differences: Vec::new(),
-            history: Vec::new(),
+            ..example(serde_json::json!({}))
         }
     }
 

@@ -166,38 +166,14 @@ fn errors(status: &Status) -> Vec<Notice> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::ledger::PartitionStatus;
+    use crate::ledger::example;
 
     pub(in super::super) fn record(
         table: &str,
         date: &str,
         edit: impl FnOnce(&mut PartitionRecord),
     ) -> PartitionRecord {
-        let mut record = PartitionRecord {
-            table: table.to_owned(),
-            date: date.parse().expect("a date"),
-            rows: 1,
-            bytes: 1,
-            sha256: String::new(),
-            sums: BTreeMap::new(),
-            run_id: "r".to_owned(),
-            pulled_at: chrono::DateTime::UNIX_EPOCH,
-            calls: 1,
-            status: PartitionStatus::Final,
-            advertisers: None,
-            retained_advertisers: Vec::new(),
-            schema_version: None,
-            currency: None,
-            timezone: None,
-            confirmed_at: None,
-            confirmed_by: None,
-            advertiser_counts: BTreeMap::new(),
-            rows_sha256: None,
-            without_advertisers: Vec::new(),
-            reconciliation: None,
-            differences: Vec::new(),
-            history: Vec::new(),
-        };
+        let mut record = example(serde_json::json!({"table": table, "date": date}));
         edit(&mut record);
         record
     }
