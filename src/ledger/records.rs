@@ -122,20 +122,23 @@ impl PartitionRecord {
         self.status == PartitionStatus::Mismatch || self.reconciliation == Some(Reconciliation::Unreadable)
     }
 
-    /// This record with the doubts about the record it replaces, as far as they are about advertisers that it did not request.
+    /// This record with the status that its differences give it, and with the doubts about the record it replaces, as far as they
+    /// are about advertisers that it did not request.
     #[must_use]
-    pub fn with_doubts_of(mut self, before: &Self) -> Self {
+    pub fn judged_after(mut self, before: Option<&Self>) -> Self {
         let requested = self.advertisers.clone().unwrap_or_default();
         let is_left = |id: &String| !requested.contains(id);
-        let doubts = before.differences.iter().filter(|difference| is_left(&difference.advertiser_id));
-        self.differences.extend(doubts.cloned());
+        let doubts = before.into_iter().flat_map(|before| &before.differences);
+        self.differences.extend(doubts.filter(|difference| is_left(&difference.advertiser_id)).cloned());
+        let is_left_unread = before.is_some_and(|before| {
+            before.reconciliation == Some(Reconciliation::Unreadable)
+                && before.advertisers.iter().flatten().chain(&before.retained_advertisers).any(is_left)
+        });
         if !self.differences.is_empty() {
             self.status = PartitionStatus::Mismatch;
             self.reconciliation = Some(Reconciliation::Differs);
-        } else if before.reconciliation == Some(Reconciliation::Unreadable)
-            && before.advertisers.iter().flatten().chain(&before.retained_advertisers).any(is_left)
-        {
-            self.reconciliation = before.reconciliation;
+        } else if is_left_unread {
+            self.reconciliation = Some(Reconciliation::Unreadable);
         }
         self
     }
@@ -383,12 +386,12 @@ mod tests {
         let pull_of = |id: &str| {
             example(serde_json::json!({"advertisers": [id], "reconciliation": "equal", "retained_advertisers": ["1"]}))
         };
-        let kept = pull_of("2").with_doubts_of(&differing);
+        let kept = pull_of("2").judged_after(Some(&differing));
         assert_eq!((kept.status, kept.reconciliation), (PartitionStatus::Mismatch, Some(Reconciliation::Differs)));
         assert_eq!(kept.differences, differing.differences);
-        assert!(!pull_of("1").with_doubts_of(&differing).is_unconfirmed(), "it was read again");
+        assert!(!pull_of("1").judged_after(Some(&differing)).is_unconfirmed(), "it was read again");
         let unread = example(serde_json::json!({"advertisers": ["1"], "reconciliation": "unreadable"}));
-        assert!(pull_of("2").with_doubts_of(&unread).is_unconfirmed());
-        assert!(!pull_of("1").with_doubts_of(&unread).is_unconfirmed());
+        assert!(pull_of("2").judged_after(Some(&unread)).is_unconfirmed());
+        assert!(!pull_of("1").judged_after(Some(&unread)).is_unconfirmed());
     }
 }

@@ -248,8 +248,9 @@ pub(super) async fn publish_days(
     let _memory = pulled.memory.take();
     let (days, calls) = (pulled.days, pulled.calls);
     let retained = RetainedRows::beside(run, table.endpoint, requested.clone());
+    let replaced: Vec<NaiveDate> = days.days().filter(|day| !pulled.kept.contains(day)).collect();
     let mut old = BTreeMap::new();
-    for day in days.days() {
+    for &day in &replaced {
         old.insert(day, OldFile::of(&run.output, &retained, &table.name, day).await);
     }
     let writer = DayWriter {
@@ -264,7 +265,6 @@ pub(super) async fn publish_days(
         pulled_at: pulled.pulled_at.trunc_subsecs(6),
         calls,
     };
-    let replaced: Vec<NaiveDate> = days.days().filter(|day| !pulled.kept.contains(day)).collect();
     let write = move || writer.write(&replaced, pulled.partitions, pulled.differences, &pulled.reconciliations);
     let published = publish(run, table, days, calls, write).await;
     let is_published = published.is_some();
@@ -370,15 +370,8 @@ impl DayWriter {
                 }
             };
             record.reconciliation = Some(reconciliations.get(&day).copied().unwrap_or(Reconciliation::Equal));
-            if let Some(differences) = differences.remove(&day) {
-                record.status = PartitionStatus::Mismatch;
-                record.reconciliation = Some(Reconciliation::Differs);
-                record.differences = differences;
-            }
-            if let Some(before) = self.doubted.get(&day) {
-                record = record.with_doubts_of(before);
-            }
-            written.add(&self.output, record, content)?;
+            record.differences = differences.remove(&day).unwrap_or_default();
+            written.add(&self.output, record.judged_after(self.doubted.get(&day)), content)?;
         }
         Ok((written, notes))
     }
