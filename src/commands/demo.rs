@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::NaiveTime;
 
 use crate::cli::{Format, GlobalOptions};
 use crate::clock::Clock;
@@ -12,7 +12,6 @@ use crate::load::{LoadReport, Options, duckdb};
 use crate::notice::Outcome;
 use crate::pull::Scope;
 use crate::sandbox::{Sandbox, SandboxOptions};
-use crate::settings::Overrides;
 use crate::settings::load::{DuckDbSettings, TargetKind};
 use crate::settings::{Environment, environment};
 
@@ -53,6 +52,7 @@ pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
         (environment::CLIENT_SECRET, client_secret),
     ]);
     let session = Session::resolve(&flags, &environment, None, now)?;
+    let loading = session.clone();
     let job = Job {
         command: "demo",
         scope: Scope::Pull,
@@ -62,13 +62,13 @@ pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
         load: Vec::new(),
         metrics_file: None,
     };
-    let ended = pull::launch(job, session, global, run_id).await;
+    let ended = Box::pin(pull::launch(job, session, global, run_id)).await;
     sandbox.stop().await;
     if !matches!(ended, Ok(Ended { exit_code: 0 })) {
         return ended;
     }
     let database = Path::new(&output).with_file_name(DATABASE).display().to_string();
-    let report = load_into_duckdb(&flags, &environment, &database, now).await?;
+    let report = load_into_duckdb(loading, &database).await?;
     if global.format != Format::Json && global.quiet == 0 {
         let loaded = report.as_ref().map(load::render).unwrap_or_default();
         let is_loaded = report.is_some_and(|report| report.outcome == Outcome::Ok);
@@ -78,15 +78,9 @@ pub async fn run(global: &GlobalOptions, run_id: &str) -> Result<Ended, Error> {
 }
 
 /// Loads the output into a DuckDB file beside it; `None` where there is no DuckDB, which a demo does not need.
-async fn load_into_duckdb(
-    flags: &Overrides,
-    environment: &Environment,
-    database: &str,
-    now: DateTime<Utc>,
-) -> Result<Option<LoadReport>, Error> {
+async fn load_into_duckdb(mut session: Session, database: &str) -> Result<Option<LoadReport>, Error> {
     let named = Environment::of_process().duckdb_program();
     let Ok(program) = duckdb::find_program(named.as_deref()) else { return Ok(None) };
-    let mut session = Session::resolve(flags, environment, None, now)?;
     let tables = session.all_tables()?;
     let duckdb = session.settings.load.duckdb;
     session.settings.load.duckdb = DuckDbSettings { database: database.to_owned(), program: Some(program), ..duckdb };

@@ -10,6 +10,7 @@ use crate::notice::Notice;
 use crate::settings::{ConfigurationFile, Environment, Overrides, Problems, Settings};
 
 /// Settings in force, and what to say about them.
+#[derive(Clone)]
 pub struct Session {
     /// Settings.
     pub settings: Settings,

@@ -87,7 +87,7 @@ pub struct LoadFile {
 #[derive(Clone, Debug)]
 enum Origin {
     /// The output's own file, and what changes when that is replaced.
-    Output(Identity),
+    Output { path: PathBuf, identity: Identity },
     /// A copy of this load's own, which goes with its last owner.
     Copy { _copy: Arc<TempPath> },
     /// An object that the target reads itself, and its tag before it was inspected.
@@ -97,12 +97,12 @@ enum Origin {
 impl LoadFile {
     /// Whether it is still the file that was inspected.
     pub async fn is_unchanged(&self) -> bool {
-        match (&self.origin, &self.location) {
-            (Origin::Output(identity), Location::Local(path)) => {
+        match &self.origin {
+            Origin::Output { path, identity } => {
                 std::fs::metadata(path).is_ok_and(|metadata| Identity::of(&metadata) == *identity)
             }
-            (Origin::Object { store, key, tag }, _) => store.tag(key).await.is_ok_and(|now| now == *tag),
-            _ => true,
+            Origin::Copy { .. } => true,
+            Origin::Object { store, key, tag } => store.tag(key).await.is_ok_and(|now| now == *tag),
         }
     }
 
@@ -276,11 +276,11 @@ fn inspect(path: PathBuf, partition: &Partition) -> Result<LoadFile, String> {
     let schema = schema_of(&reader, partition)?;
     Ok(LoadFile {
         partition: partition.clone(),
-        location: Location::Local(path),
+        location: Location::Local(path.clone()),
         bytes: metadata.len(),
         fingerprint: schema_version(&schema),
         schema,
-        origin: Origin::Output(Identity::of(&metadata)),
+        origin: Origin::Output { path, identity: Identity::of(&metadata) },
     })
 }
 
